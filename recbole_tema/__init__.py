@@ -1,0 +1,22 @@
+"""Cross-domain sequential recommendation on RecBole: LLM-EMF, TEMA-LLM and the baselines beside them."""
+
+from recbole_tema._layout import checkout_root
+
+__version__ = "0.1.0"
+
+_root = checkout_root()
+if _root is not None and str(_root) not in __path__:
+    # In a checkout `recbole_tema.dataset_tools` lies beside the package, not in it.
+    __path__.append(str(_root))
+
+
+def __getattr__(name: str):
+    # Lazy, so that `recbole-tema-data` does not pay for importing RecBole and torch.
+    if name == "run_recbole_tema":
+        from recbole_tema.quick_start import run_recbole_tema
+
+        return run_recbole_tema
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["__version__", "run_recbole_tema"]

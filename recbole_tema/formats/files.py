@@ -1,0 +1,124 @@
+"""Where each file of a data set lies, how files are written whole or not at all, and checksums."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from recbole_tema.formats.errors import FormatError
+
+SPLITS = ("train", "valid", "test")
+FEATURE_KINDS = ("text", "image", "tag")
+_serial = count()
+
+
+@dataclass(frozen=True)
+class DatasetFiles:
+    """Paths of a data set folder ``DATA_PATH/NAME/``; the folder's name is the data set's name."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        # "." and "data/.." have no name of their own.
+        object.__setattr__(self, "folder", Path(self.folder).absolute())
+        if self.folder.name in ("", ".."):
+            object.__setattr__(self, "folder", self.folder.resolve())
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def _file(self, suffix: str) -> Path:
+        return self.folder / f"{self.name}.{suffix}"
+
+    @property
+    def inter(self) -> Path:
+        """Interactions of a leave-one-out data set."""
+        return self._file("inter")
+
+    def split_inter(self, split: str) -> Path:
+        """Histories of one part (``train``, ``valid`` or ``test``) of a pre-split data set."""
+        if split not in SPLITS:
+            raise ValueError(f"no split {split!r}; expected one of {', '.join(SPLITS)}")
+        return self._file(f"{split}.inter")
+
+    @property
+    def items(self) -> Path:
+        return self._file("item")
+
+    @property
+    def properties(self) -> Path:
+        return self._file("yaml")
+
+    def features(self, kind: str) -> Path:
+        """Feature file of the items (``text``, ``image``) or of the tag strings (``tag``)."""
+        if kind not in FEATURE_KINDS:
+            raise ValueError(f"no features {kind!r}; expected one of {', '.join(FEATURE_KINDS)}")
+        return self._file(f"{kind}.safetensors")
+
+    @property
+    def tags(self) -> Path:
+        return self._file("tags.jsonl")
+
+    @property
+    def tags_retry(self) -> Path:
+        """LLM answers that could not be read, kept so that they can be asked for again."""
+        return self._file("tags.retry.jsonl")
+
+    @property
+    def bad_rows(self) -> Path:
+        """Raw rows that were left out when the data set was built."""
+        return self._file("bad_rows.csv")
+
+    def check(self) -> None:
+        """Raise FormatError unless the folder is a data set."""
+        if not self.folder.is_dir():
+            raise FormatError(f"{self.folder}: no such folder; expected a data set folder")
+        for path in (self.items, self.properties):
+            if not path.is_file():
+                raise FormatError(
+                    f"{self.folder}: not a data set, {path.name} is missing; "
+                    "make it with `recbole-tema-data build`"
+                )
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Give a path beside ``path`` to write to; it takes the place of ``path`` when all went well.
+
+    The name given ends like ``path``, so that writers that look at the suffix behave the same. When
+    the block raises, nothing is left and an older ``path`` stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.parent / f".writing-{os.getpid()}-{next(_serial)}-{path.name}"
+    try:
+        yield beside
+        with open(beside, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def sha256_of_files(paths: Iterable[Path]) -> str:
+    """SHA-256 over names and contents of files, in the order given, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            digest.update(f"{Path(path).name}\0".encode())
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def sha256_of_tokens(tokens: Sequence[str]) -> str:
+    """SHA-256 of a list of tokens, its order included, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for token in tokens:
+        data = token.encode()
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()
