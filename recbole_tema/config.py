@@ -1,0 +1,177 @@
+"""RecBole's Config with this project's defaults, model registry and data set properties."""
+
+import ast
+import difflib
+import os
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+from recbole_tema.compat import add_numpy_aliases, require_compatible_versions
+
+require_compatible_versions()
+
+import numpy as np  # noqa: E402
+from recbole.config import Config  # noqa: E402
+from recbole.utils import InputType, ModelType  # noqa: E402
+
+from recbole_tema._layout import properties_dir  # noqa: E402
+from recbole_tema.formats import DatasetFiles  # noqa: E402
+from recbole_tema.registry import model_class  # noqa: E402
+
+# One relevant item a case: RecBole's Recall is our Hit, and Precision is Hit / k.
+KNOWN_METRICS = {"hit", "ndcg", "mrr"}
+
+
+class TEMAConfig(Config):
+    """RecBole's Config; later wins: RecBole's defaults, ours, the data set's, files, dict.
+
+    Args:
+        model: a model's name, ours (``TEMA``, ``LLMEMF``) or RecBole's.
+        dataset: the name of a folder below ``data_path``.
+        config_file_list: property files (``.yaml``) of the user.
+        config_dict: settings that win over the files. Strings are read as Python literals.
+
+    Raises:
+        ValueError: an unknown model, or settings under which models could not be compared.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        dataset: str | None = None,
+        config_file_list: list[str] | None = None,
+        config_dict: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(model, dataset, config_file_list, config_dict)
+        self._warn_of_unknown_keys()
+
+    def compatibility_settings(self) -> None:
+        add_numpy_aliases(np)
+
+    def _load_cmd_line(self) -> dict[str, Any]:
+        # cli.py reads the command line, once; a program that calls us keeps its own arguments.
+        return {}
+
+    def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
+        return {key: parse_value(value) for key, value in config_dict.items()}
+
+    def _get_model_and_dataset(
+        self, model: str | None, dataset: str | None
+    ) -> tuple[str, type[Any], str]:
+        model = model or self.external_config_dict.get("model")
+        dataset = dataset or self.external_config_dict.get("dataset")
+        for what, value in (("model", model), ("dataset", dataset)):
+            if not value:
+                raise ValueError(f"no {what} given: pass --{what} NAME, or set {what} in a file")
+        return str(model), model_class(str(model)), str(dataset)
+
+    def _load_internal_config_dict(self, model: str, model_class: type[Any], dataset: str) -> None:
+        super()._load_internal_config_dict(model, model_class, dataset)
+        ours = properties_dir()
+        data_path = self.external_config_dict.get(
+            "data_path", self.internal_config_dict["data_path"]
+        )
+        for file in (
+            ours / "overall.yaml",
+            ours / "model" / f"{model}.yaml",
+            ours / "dataset" / f"{dataset}.yaml",
+            DatasetFiles(Path(data_path) / dataset).properties,
+        ):
+            if file.is_file():
+                self._update_internal_config_dict(file)
+
+    def _get_final_config_dict(self) -> dict[str, Any]:
+        final = super()._get_final_config_dict()
+        final["eval_args"] = self._complete_eval_args(final)
+        final["candidates"] = self._candidates(final)
+        ce_loss = final.get("loss_type") == "CE" and final["MODEL_TYPE"] == ModelType.SEQUENTIAL
+        if ce_loss and "train_neg_sample_args" not in self.external_config_dict:
+            # RecBole wants this set by hand: a cross-entropy over all items samples no negatives.
+            final["train_neg_sample_args"] = None
+        return final
+
+    def _complete_eval_args(self, final: dict[str, Any]) -> dict[str, Any]:
+        """The user's eval_args over our defaults; RecBole would fill the gaps with a random split."""
+        eval_args = {**self.internal_config_dict["eval_args"], **final["eval_args"]}
+        if eval_args["split"] != {"LS": "valid_and_test"} or eval_args["order"] != "TO":
+            raise ValueError(
+                "eval_args: histories are split by leave-one-out in time order, split: {LS: "
+                "valid_and_test} and order: TO, or as the data set comes (pre-split); got "
+                f"split: {eval_args['split']}, order: {eval_args['order']}"
+            )
+        return eval_args
+
+    def _candidates(self, final: dict[str, Any]) -> list[str]:
+        """The candidate modes of the test, e.g. ["full", "uni999"]; the first one validates."""
+        chosen = final.get("candidates")
+        mode = final["eval_args"]["mode"]
+        if chosen:
+            modes = chosen.split(",") if isinstance(chosen, str) else list(chosen)
+            modes = [str(each).strip() for each in modes]
+            final["eval_args"]["mode"] = {"valid": modes[0], "test": modes[0]}
+        else:
+            modes = [mode["test"] if isinstance(mode, dict) else mode]
+        for each in [*modes, *(mode.values() if isinstance(mode, dict) else [])]:
+            negatives_of(each)
+        return modes
+
+    def _set_default_parameters(self) -> None:
+        data_path = self.final_config_dict["data_path"]
+        super()._set_default_parameters()
+        # RecBole reads a data set called ml-100k from inside its own wheel; ours has domains.
+        self.final_config_dict["data_path"] = os.path.join(data_path, self.dataset)
+        unknown = {name.lower() for name in self.final_config_dict["metrics"]} - KNOWN_METRICS
+        if unknown:
+            raise ValueError(
+                f"metrics: {sorted(unknown)} are not computed; every case has one target, so choose "
+                "from Hit, NDCG and MRR (Recall is Hit, Precision is Hit / k)"
+            )
+
+    def _warn_of_unknown_keys(self) -> None:
+        known = set(self.internal_config_dict)
+        known.update(key for keys in self.parameters.values() for key in keys)
+        known.update(("model", "dataset", "candidates", "config_files", "output"))
+        for key in self.external_config_dict:
+            if key not in known:
+                close = difflib.get_close_matches(key, known, 1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                getLogger().warning(f"setting {key!r} is known to no property file{hint}")
+
+
+def parse_value(value: Any) -> Any:
+    """A setting given as text as what it says: a Python literal, ``true``/``false``, else the text.
+
+    >>> parse_value("1e-3"), parse_value("[5, 10]"), parse_value("True"), parse_value("TEMA")
+    (0.001, [5, 10], True, 'TEMA')
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False, "null": None, "~": None}.get(value.lower(), value)
+
+
+def negatives_of(mode: str) -> int | None:
+    """How many sampled candidates a mode stands beside the target: ``uni999`` 999, ``full`` None.
+
+    Raises:
+        ValueError: the mode is neither ``full`` nor ``uni`` with a positive number.
+    """
+    if mode == "full":
+        return None
+    number = mode.removeprefix("uni")
+    if not mode.startswith("uni") or not number.isdigit() or int(number) == 0:
+        raise ValueError(f"candidates: expected full or uniN such as uni999, got {mode!r}")
+    return int(number)
+
+
+def is_sequential(config: Config) -> bool:
+    """Whether the model reads histories (else it knows a user by id only)."""
+    return config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+
+
+def samples_negatives(config: Config) -> bool:
+    """Whether the model's training rows carry sampled negative items."""
+    return config["MODEL_INPUT_TYPE"] == InputType.PAIRWISE

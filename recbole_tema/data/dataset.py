@@ -1,0 +1,267 @@
+"""The data set: RecBole's fields for every model, and domains, features and tags for ours."""
+
+import copy
+import warnings
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from recbole.config import Config
+from recbole.data.dataset import Dataset, SequentialDataset
+from recbole.data.interaction import Interaction
+from recbole.utils import FeatureSource, FeatureType
+from torch import Tensor
+
+from recbole_tema.data.item_features import FrozenFeatures, ItemTags, load_features, load_tags
+from recbole_tema.data.sequences import Histories, Ints, Rows, leave_one_out, whole_rows
+from recbole_tema.formats import (
+    DOMAIN,
+    FEATURE_KINDS,
+    HISTORY,
+    ITEM,
+    SPLITS,
+    TIME,
+    USER,
+    DatasetFiles,
+    FormatError,
+    read_histories,
+    read_interactions,
+    sha256_of_files,
+)
+
+ALL_DOMAINS = "all"
+
+
+class CrossDomainDataset(SequentialDataset):
+    """Two domains of one set of users, as ``recbole-tema-data build`` writes them.
+
+    Item ids are 1 … N with the first domain's items in front, so that a domain is a range of ids;
+    0 is padding. Histories stay flat (see :mod:`recbole_tema.data.sequences`); after
+    :meth:`build`, ``dataset[index]`` cuts rows from them.
+
+    Attributes:
+        domains: names of the two domains.
+        domain_ranges: for each domain the half-open range ``(start, stop)`` of its item ids.
+        rows: of a built data set: its training rows or its cases.
+
+    Raises:
+        FormatError: files are missing or do not fit each other.
+    """
+
+    domains: list[str]
+    domain_ranges: list[tuple[int, int]]
+    rows: Rows
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.domain_ranges = self._find_domain_ranges()
+        self._histories = self._sorted_histories()
+
+    # ---- reading -----------------------------------------------------------------------------
+
+    def _load_data(self, token: str, dataset_path: str) -> None:
+        self.files = DatasetFiles(Path(dataset_path))
+        if not self.files.folder.is_dir():
+            raise FormatError(
+                f"no data set {token!r}: {self.files.folder} does not exist. Build one with "
+                "recbole-tema-data build, or set data_path to the folder that holds it"
+            )
+        super()._load_data(token, dataset_path)
+        self.item_feat = self._in_domain_order(self.item_feat)
+
+    def _load_inter_feat(self, token: str, dataset_path: str) -> None:
+        if self.benchmark_filename_list is None:
+            frame = read_interactions(self.files.inter)
+        else:
+            frame, self._split_sizes, self._history_lengths = self._read_split_histories()
+        renamed = {USER: self.uid_field, ITEM: self.iid_field, TIME: self.time_field}
+        self.inter_feat = frame.rename(columns=renamed)
+        for field in self.inter_feat:
+            kind = FeatureType.FLOAT if field == self.time_field else FeatureType.TOKEN
+            self.set_field_property(field, kind, FeatureSource.INTERACTION, 1)
+
+    def _read_split_histories(self) -> tuple[pd.DataFrame, list[int], Ints]:
+        """All events of the pre-split histories, histories a split, and events a history."""
+        parts = [read_histories(self.files.split_inter(split)) for split in SPLITS]
+        frame = pd.concat(parts, ignore_index=True)
+        items = (frame[HISTORY] + " " + frame[ITEM]).str.split()
+        lengths = items.str.len().to_numpy(dtype=np.int64)
+        events = pd.DataFrame(
+            {
+                USER: np.repeat(frame[USER].to_numpy(), lengths),
+                ITEM: np.concatenate(items.to_list()),
+            }
+        )
+        return events, [len(part) for part in parts], lengths
+
+    def _in_domain_order(self, item_feat: pd.DataFrame | None) -> pd.DataFrame:
+        if item_feat is None or DOMAIN not in item_feat:
+            raise FormatError(
+                f"{self.files.items}: no column {DOMAIN}:token, so there are no two domains to "
+                "recommend in; build the data set with recbole-tema-data build"
+            )
+        self._file_tokens = item_feat[self.iid_field].to_list()
+        self.domains = list(self.config["domains"] or item_feat[DOMAIN].unique())
+        found = set(item_feat[DOMAIN].unique())
+        if len(self.domains) != 2 or found != set(self.domains) or ALL_DOMAINS in found:
+            raise FormatError(
+                f"{self.files.items}: expected the items of two domains, {self.domains}, none of "
+                f"them called {ALL_DOMAINS!r}; found {sorted(map(str, found))}"
+            )
+        rank = item_feat[DOMAIN].map({name: at for at, name in enumerate(self.domains)})
+        return item_feat.iloc[np.argsort(rank.to_numpy(), kind="stable")].reset_index(drop=True)
+
+    # ---- RecBole's processing, adapted -------------------------------------------------------
+
+    def _data_processing(self) -> None:
+        with warnings.catch_warnings():
+            # RecBole fills NaN through chained assignment; right under pandas 2, but noisy.
+            warnings.simplefilter("ignore", FutureWarning)
+            super()._data_processing()
+
+    def _remove_duplication(self) -> None:
+        keep = self.config["rm_dup_inter"]
+        if keep is None:
+            return
+        # RecBole sorts unstably here, which would change who is whose target.
+        by_time = self.inter_feat.sort_values(self.time_field, kind="stable")
+        self.inter_feat = by_time.drop_duplicates([self.uid_field, self.iid_field], keep=keep)
+
+    def _get_remap_list(self, field_list: np.ndarray) -> list[tuple[pd.DataFrame, str, Any]]:
+        # Item ids follow the order of the items, not of the interactions.
+        remap_list = super()._get_remap_list(field_list)
+        return sorted(remap_list, key=lambda entry: entry[0] is not self.item_feat)
+
+    def _benchmark_presets(self) -> None:
+        """Nothing to prepare: rows are cut from flat histories."""
+
+    def _change_feat_format(self) -> None:
+        Dataset._change_feat_format(self)
+        list_field = self.iid_field + self.config["LIST_SUFFIX"]
+        self.item_id_list_field = list_field
+        self.set_field_property(
+            list_field, FeatureType.TOKEN_SEQ, FeatureSource.INTERACTION, self.max_item_list_len
+        )
+        self.set_field_property(
+            self.item_list_length_field, FeatureType.TOKEN, FeatureSource.INTERACTION, 1
+        )
+
+    def inter_matrix(self, form: str = "coo", value_field: str | None = None) -> Any:
+        """Users x items of the training events, as RecBole's general models read it."""
+        return Dataset.inter_matrix(self, form, value_field)
+
+    # ---- domains, histories, features --------------------------------------------------------
+
+    def _find_domain_ranges(self) -> list[tuple[int, int]]:
+        of_item = self.item_feat[DOMAIN].to_numpy()
+        ids = [self.field2token_id[DOMAIN].get(name) for name in self.domains]
+        ranges = []
+        for name, number in zip(self.domains, ids, strict=True):
+            at = np.flatnonzero(of_item == number)
+            if number is None or len(at) == 0:
+                raise FormatError(f"domain {name!r} has no item left after filtering")
+            ranges.append((int(at[0]), int(at[-1]) + 1))
+        return ranges
+
+    @cached_property
+    def item_domain(self) -> Tensor:
+        """(N + 1,) int64: 0 or 1, the domain of each item; -1 for padding."""
+        domain = torch.full((self.item_num,), -1)
+        for number, (start, stop) in enumerate(self.domain_ranges):
+            domain[start:stop] = number
+        return domain
+
+    def domain_of(self, items: Ints) -> Ints:
+        """(n,) 0 or 1 for each of ``items`` (n,)."""
+        return np.where(items < self.domain_ranges[1][0], 0, 1)
+
+    def features(self, kind: str) -> FrozenFeatures | None:
+        """Frozen vectors of the items, ``text`` or ``image``; None where the data set has none."""
+        return load_features(self.files, kind, self._file_tokens, self._item_tokens)
+
+    def tags(self) -> ItemTags | None:
+        """The items' tags with scores; None where the data set has none."""
+        return load_tags(self.files, self._item_tokens)
+
+    @property
+    def _item_tokens(self) -> list[str]:
+        return [str(token) for token in self.field2id_token[self.iid_field][1:]]
+
+    def owned_items(self) -> tuple[Ints, Ints]:
+        """What each user has, in any split: flat ascending item ids, and offsets by user id."""
+        items = self._histories.items
+        users = np.repeat(self._histories.users, np.diff(self._histories.offsets))
+        pairs = np.unique(users * self.item_num + items)
+        offsets = np.searchsorted(pairs, np.arange(self.user_num + 1) * self.item_num)
+        return pairs % self.item_num, offsets
+
+    def checksum(self) -> str:
+        """sha256 over every file of the data set that a run may read."""
+        inter = [self.files.inter, *(self.files.split_inter(split) for split in SPLITS)]
+        features = [self.files.features(kind) for kind in FEATURE_KINDS]
+        paths = [*inter, self.files.items, *features, self.files.tags]
+        return sha256_of_files(path for path in paths if path.is_file())
+
+    def _sorted_histories(self) -> Histories:
+        """Every history in time order; equal times keep the order of the file."""
+        users = self.inter_feat[self.uid_field].to_numpy(dtype=np.int64)
+        items = self.inter_feat[self.iid_field].to_numpy(dtype=np.int64)
+        if self.benchmark_filename_list is not None:
+            offsets = np.concatenate([[0], np.cumsum(self._history_lengths)])
+            return Histories(items, offsets, users[offsets[:-1]])
+        order = np.lexsort((self.inter_feat[self.time_field].to_numpy(), users))
+        users, items = users[order], items[order]
+        starts = np.flatnonzero(np.diff(users, prepend=-1))
+        return Histories(items, np.append(starts, len(items)), users[starts])
+
+    # ---- splitting ---------------------------------------------------------------------------
+
+    def split(self) -> tuple[Histories, Rows, Rows]:
+        """Training histories, validation cases, test cases."""
+        if self.benchmark_filename_list is None:
+            return leave_one_out(self._histories)
+        train, valid, test = (self._part_of_histories(part) for part in range(3))
+        return train, whole_rows(valid), whole_rows(test)
+
+    def _part_of_histories(self, part: int) -> Histories:
+        first = sum(self._split_sizes[:part])
+        last = first + self._split_sizes[part]
+        offsets = self._histories.offsets[first : last + 1]
+        return Histories(
+            self._histories.items[offsets[0] : offsets[-1]],
+            offsets - offsets[0],
+            self._histories.users[first:last],
+        )
+
+    def with_rows(self, rows: Rows, events: Interaction) -> "CrossDomainDataset":
+        """This data set with ``rows`` to cut and ``events`` (user and item of each) to count."""
+        built = copy.copy(self)
+        built.rows = rows
+        built.inter_feat = events
+        return built
+
+    def __len__(self) -> int:
+        return len(self.rows) if hasattr(self, "rows") else super().__len__()
+
+    def __getitem__(self, index: Any, join: bool = True) -> Interaction:
+        """RecBole's fields of some rows: user, item list, its length, target.
+
+        Args:
+            index: (B,) row numbers.
+            join: add the columns of the item and user files.
+        """
+        index = np.atleast_1d(np.asarray(index))
+        fields = {self.uid_field: self.rows.users[index], self.iid_field: self.rows.targets[index]}
+        if self.reads_histories:
+            items, lengths = self.rows.inputs(index, self.row_width)
+            fields[self.item_id_list_field] = items
+            fields[self.item_list_length_field] = lengths
+        batch = Interaction({name: torch.from_numpy(value) for name, value in fields.items()})
+        return self.join(batch) if join else batch
+
+    # Set by `recbole_tema.data.loaders` for the model at hand.
+    reads_histories: bool = True
+    row_width: int | None = None

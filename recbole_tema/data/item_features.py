@@ -1,0 +1,123 @@
+"""Item features and tags of a data set in memory, in the order of the item ids."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recbole_tema.formats import DatasetFiles, FormatError, read_features, read_tags
+
+
+@dataclass(frozen=True)
+class FrozenFeatures:
+    """One frozen vector an item, such as CLIP's image or text embedding.
+
+    Attributes:
+        vectors: (N + 1, e) float32; row 0 (padding) and absent rows hold zeros.
+        present: (N + 1,) bool; False for padding and for items without that modality.
+        encoder: name of the encoder that made them.
+    """
+
+    vectors: Tensor
+    present: Tensor
+    encoder: str
+
+
+@dataclass(frozen=True)
+class ItemTags:
+    """The tags of each item with their scores, padded to the item with the most tags.
+
+    Attributes:
+        names: (T,) the tag list; tag t has index t + 1, index 0 is padding.
+        index: (N + 1, K) int64 tag indices; 0 where an item has fewer tags.
+        scores: (N + 1, K) float32 matching scores w_it in [0, 1]; 0 at padding.
+        vectors: (T + 1, e) float32 text vectors of the tag strings with zeros at row 0, or None.
+    """
+
+    names: list[str]
+    index: Tensor
+    scores: Tensor
+    vectors: Tensor | None
+
+    @property
+    def present(self) -> Tensor:
+        """(N + 1,) bool: the item has at least one tag of positive score."""
+        return (self.scores > 0).any(dim=1)
+
+
+def load_features(
+    files: DatasetFiles, kind: str, file_tokens: list[str], id_tokens: list[str]
+) -> FrozenFeatures | None:
+    """The features of one kind (``text``, ``image``) by item id, or None without such a file.
+
+    Args:
+        files: the data set's files.
+        kind: the modality.
+        file_tokens: item tokens in the order of the ``.item`` file, which the features must match.
+        id_tokens: the tokens of item ids 1, 2, … N.
+
+    Raises:
+        FormatError: the file does not fit the data set.
+    """
+    path = files.features(kind)
+    if not path.is_file():
+        return None
+    stored = read_features(path, expected_tokens=file_tokens)
+    row = {token: at for at, token in enumerate(file_tokens)}
+    order = [row[token] for token in id_tokens]
+    present = stored.present[order]
+    vectors = np.where(present[:, None], stored.vectors[order], 0)
+    return FrozenFeatures(
+        vectors=_below_padding(torch.from_numpy(vectors.astype(np.float32))),
+        present=_below_padding(torch.from_numpy(present)),
+        encoder=stored.encoder,
+    )
+
+
+def load_tags(files: DatasetFiles, id_tokens: list[str]) -> ItemTags | None:
+    """The tags of the items by item id, or None without a tags file.
+
+    The tag list is sorted by name, so that it does not depend on the order of the file.
+
+    Raises:
+        FormatError: the tags or the vectors of the tag strings do not fit the data set.
+    """
+    if not files.tags.is_file():
+        return None
+    tags = read_tags(files.tags)
+    if missing := [token for token in id_tokens if token not in tags]:
+        raise FormatError(
+            f"{files.tags}: {len(missing)} items of the data set have no line, first "
+            f"{missing[:3]}; make the tags anew with: recbole-tema-data tag {files.folder}"
+        )
+    names = sorted({name for token in id_tokens for name in tags[token]})
+    number = {name: at + 1 for at, name in enumerate(names)}
+    most = max((len(tags[token]) for token in id_tokens), default=0)
+    index = torch.zeros(len(id_tokens) + 1, max(most, 1), dtype=torch.long)
+    scores = torch.zeros(len(id_tokens) + 1, max(most, 1))
+    for item, token in enumerate(id_tokens, start=1):
+        if own := tags[token]:
+            index[item, : len(own)] = torch.tensor([number[name] for name in own])
+            scores[item, : len(own)] = torch.tensor(list(own.values()))
+    return ItemTags(names, index, scores, _tag_vectors(files.features("tag"), names))
+
+
+def _tag_vectors(path: Path, names: list[str]) -> Tensor | None:
+    if not path.is_file():
+        return None
+    stored = read_features(path, expected_tokens=None)
+    row = {token: at for at, token in enumerate(stored.tokens)}
+    if missing := [name for name in names if name not in row]:
+        raise FormatError(
+            f"{path}: no vector for {len(missing)} of the {len(names)} tags, first {missing[:3]}; "
+            "the tags changed after they were encoded: run recbole-tema-data encode --what tag"
+        )
+    vectors = stored.vectors[[row[name] for name in names]].astype(np.float32)
+    return _below_padding(torch.from_numpy(vectors))
+
+
+def _below_padding(rows: Tensor) -> Tensor:
+    """``rows`` with a row of zeros (False) in front, for id 0."""
+    return torch.cat([torch.zeros_like(rows[:1]), rows])

@@ -1,0 +1,167 @@
+"""Batches for training and for evaluation, for every kind of model."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from logging import getLogger
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.config import Config
+from recbole.data.dataloader import TrainDataLoader
+from recbole.data.interaction import Interaction
+from recbole.data.utils import get_dataloader
+from recbole.sampler import RepeatableSampler, Sampler
+from recbole.utils import ModelType
+
+from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.data.sequences import (
+    Histories,
+    Ints,
+    Rows,
+    training_prefixes,
+    training_windows,
+)
+
+
+@dataclass(frozen=True)
+class EvalBatch:
+    """Some cases whose targets lie in one domain.
+
+    Attributes:
+        cases: (B,) case numbers.
+        domain: 0 or 1.
+        interaction: RecBole's fields of the cases.
+    """
+
+    cases: Ints
+    domain: int
+    interaction: Interaction
+
+
+class CaseLoader:
+    """Evaluation batches: every case exactly once, one target domain a batch.
+
+    Cases are taken by domain and length, which keeps padding short; :attr:`EvalBatch.cases` says
+    which they are.
+    """
+
+    def __init__(self, dataset: CrossDomainDataset, batch_size: int) -> None:
+        if len(dataset) == 0:
+            raise ValueError("no case to evaluate: no history is long enough to be split")
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.domain = dataset.domain_of(dataset.rows.targets)
+        lengths = dataset.rows.stops - dataset.rows.starts
+        self._order = np.lexsort((lengths, self.domain))
+
+    @property
+    def cases(self) -> Rows:
+        """All cases, by case number."""
+        return self.dataset.rows
+
+    def __len__(self) -> int:
+        return len(self._cuts()) - 1
+
+    def __iter__(self) -> Iterator[EvalBatch]:
+        cuts = self._cuts()
+        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+            cases = self._order[start:stop]
+            yield EvalBatch(cases, int(self.domain[cases[0]]), self.dataset[cases])
+
+    def _cuts(self) -> list[int]:
+        first = int((self.domain == 0).sum())
+        cuts = {*range(0, first, self.batch_size), *range(first, len(self.domain), self.batch_size)}
+        return sorted({*cuts, len(self.domain)})
+
+
+def trains_on_windows(model_class: type[Any]) -> bool:
+    """Whether a model learns from all positions of a row (ours) or only from its target."""
+    return getattr(model_class, "trains_on_windows", False)
+
+
+def data_preparation(
+    config: Config, dataset: CrossDomainDataset
+) -> tuple[TrainDataLoader, CaseLoader, CaseLoader]:
+    """Split the data set and wrap its parts for the model that ``config`` names.
+
+    Returns:
+        the training loader and the loaders of the validation and the test cases.
+
+    Raises:
+        ValueError: the model scores users by id, and test users have no training row.
+    """
+    dataset._change_feat_format()
+    reads_histories = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+    windows = trains_on_windows(config.model_class)
+    dataset.reads_histories = reads_histories
+    # RecBole's models may be built for one width; ours take any.
+    dataset.row_width = None if windows else config["MAX_ITEM_LIST_LENGTH"]
+    histories, valid, test = dataset.split()
+
+    events = _events(dataset, histories)
+    train_set = dataset.with_rows(_training_rows(config, dataset, histories, events), events)
+    if not reads_histories:
+        _refuse_unknown_users(config, events[dataset.uid_field].numpy(), test.users)
+    train = get_dataloader(config, "train")(
+        config, train_set, _sampler(config, dataset, train_set), shuffle=config["shuffle"]
+    )
+    max_length = config["MAX_ITEM_LIST_LENGTH"]
+    cases = [
+        CaseLoader(
+            dataset.with_rows(rows.shortened(max_length), events), config["eval_batch_size"]
+        )
+        for rows in (valid, test)
+    ]
+    getLogger().info(
+        f"{len(train_set)} training rows, {len(valid)} validation and {len(test)} test cases"
+    )
+    return train, cases[0], cases[1]
+
+
+def _events(dataset: CrossDomainDataset, histories: Histories) -> Interaction:
+    """User and item of every training event; pre-split rows of one user overlap and count once."""
+    users = np.repeat(histories.users, np.diff(histories.offsets))
+    items = histories.items
+    if len(np.unique(histories.users)) < len(histories):
+        _, first = np.unique(users * dataset.item_num + items, return_index=True)
+        users, items = users[np.sort(first)], items[np.sort(first)]
+    return Interaction(
+        {dataset.uid_field: torch.from_numpy(users), dataset.iid_field: torch.from_numpy(items)}
+    )
+
+
+def _training_rows(
+    config: Config, dataset: CrossDomainDataset, histories: Histories, events: Interaction
+) -> Rows:
+    max_length = config["MAX_ITEM_LIST_LENGTH"]
+    if trains_on_windows(config.model_class):
+        return training_windows(histories, max_length)
+    if dataset.reads_histories:
+        return training_prefixes(histories, max_length)
+    at = np.arange(len(events))
+    items = events[dataset.iid_field].numpy()
+    return Rows(items, at, at + 1, events[dataset.uid_field].numpy())
+
+
+def _sampler(config: Config, dataset: CrossDomainDataset, train_set: CrossDomainDataset) -> Any:
+    """RecBole's sampler of training negatives; None for models that need none."""
+    args = config["train_neg_sample_args"]
+    if args["distribution"] == "none":
+        return None
+    if dataset.reads_histories:
+        sampler = RepeatableSampler(["train"], train_set, args["distribution"], args["alpha"])
+    else:
+        sampler = Sampler(["train"], [train_set], args["distribution"], args["alpha"])
+    return sampler.set_phase("train")
+
+
+def _refuse_unknown_users(config: Config, trained: Ints, tested: Ints) -> None:
+    """A model that knows users by id alone cannot score one it never saw; Pop scores none."""
+    unknown = np.setdiff1d(tested, trained)
+    if len(unknown) and config["model"] != "Pop":
+        raise ValueError(
+            f"{config['model']} knows a user by id alone, and {len(unknown)} of "
+            f"{len(np.unique(tested))} test users have no training row in this data set (its split "
+            "holds users apart). Compare models that read histories, such as SASRec or GRU4Rec"
+        )
