@@ -1,0 +1,158 @@
+"""Item vectors by modality: E_id learned, E_img and E_tex frozen, e_tag a weighted multi-hot."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recbole_tema.data.item_features import FrozenFeatures, ItemTags
+
+ID, IMAGE, TEXT, TAG = "id", "image", "text", "tag"
+MODALITIES = (ID, IMAGE, TEXT, TAG)
+
+
+class Modality(nn.Module):
+    """Vectors of one modality. ``missing`` stands in a history for an item without it.
+
+    Attributes:
+        dim: length of the vectors.
+        present: (N + 1,) bool buffer, whether an item has the modality; row 0 is padding.
+    """
+
+    present: Tensor
+
+    def __init__(self, dim: int, present: Tensor) -> None:
+        super().__init__()
+        self.dim = dim
+        self.register_buffer("present", present, persistent=False)
+        self.missing = None if bool(present[1:].all()) else nn.Parameter(torch.zeros(dim))
+
+    def vectors(self, items: Tensor) -> Tensor:
+        """(n, dim) vectors of ``items`` (n,); zeros where the item lacks the modality."""
+        raise NotImplementedError
+
+    def in_history(self, vectors: Tensor, items: Tensor) -> Tensor:
+        """``vectors`` (…, dim) of ``items`` (…), with ``missing`` where there is none."""
+        if self.missing is None:
+            return vectors
+        lacking = ~self.present[items] & (items > 0)
+        return torch.where(lacking[..., None], self.missing, vectors)
+
+
+class IdModality(Modality):
+    """E_id (LLM-EMF §3.4): one learned vector an item."""
+
+    def __init__(self, n_items: int, dim: int) -> None:
+        super().__init__(dim, torch.arange(n_items) > 0)
+        self.embedding = nn.Embedding(n_items, dim, padding_idx=0)
+
+    def vectors(self, items: Tensor) -> Tensor:
+        return self.embedding(items)
+
+
+class FrozenModality(Modality):
+    """E_img or E_tex (LLM-EMF §3.4): frozen vectors, raw or through a learned projection."""
+
+    frozen: Tensor
+
+    def __init__(self, features: FrozenFeatures, dim: int | None) -> None:
+        """``dim``: of the projection; None: the raw vectors."""
+        width = features.vectors.shape[1]
+        super().__init__(dim or width, features.present)
+        # Neither trained nor saved: the data set keeps them.
+        self.register_buffer("frozen", features.vectors, persistent=False)
+        self.projection = nn.Linear(width, dim, bias=False) if dim else nn.Identity()
+
+    def vectors(self, items: Tensor) -> Tensor:
+        return self.projection(self.frozen[items])
+
+
+class TagModality(Modality):
+    """e_tag(i) = Σ_t w_it E_tag[t] / Σ_t w_it over the tags of item i (method.md, TEMA-LLM 3).
+
+    Args:
+        tags: the items' tags; E_tag starts from the vectors of the tag strings, where there are.
+        dim: of the result; E_tag is projected to it when its own width differs.
+        weighted: False: every tag of an item counts the same (the ablation).
+        trainable: whether E_tag is trained.
+    """
+
+    index: Tensor
+    weights: Tensor
+
+    def __init__(self, tags: ItemTags, dim: int, weighted: bool, trainable: bool) -> None:
+        super().__init__(dim, tags.present)
+        weights = tags.scores if weighted else (tags.scores > 0).float()
+        total = weights.sum(dim=1, keepdim=True)
+        self.register_buffer("index", tags.index, persistent=False)
+        # An item without tags keeps weights of 0, and so a vector of zeros.
+        self.register_buffer("weights", weights / total.clamp(min=1e-12), persistent=False)
+        width = dim if tags.vectors is None else tags.vectors.shape[1]
+        self.embedding = nn.Embedding(len(tags.names) + 1, width, padding_idx=0)
+        self.start = tags.vectors
+        self.embedding.weight.requires_grad_(trainable)
+        self.projection = nn.Identity() if width == dim else nn.Linear(width, dim, bias=False)
+
+    def load_tag_vectors(self) -> None:
+        """Start E_tag from the tag strings' vectors; called after the random initialisation."""
+        if self.start is not None:
+            with torch.no_grad():
+                self.embedding.weight.copy_(self.start)
+            self.start = None
+
+    def vectors(self, items: Tensor) -> Tensor:
+        bags = F.embedding_bag(
+            self.index[items],
+            self.embedding.weight,
+            per_sample_weights=self.weights[items],
+            mode="sum",
+        )
+        return self.projection(bags)
+
+
+class Stream(nn.Module):
+    """Modalities whose vectors are added into one item vector before anything looks at it.
+
+    In the mixture and in the sum of scores each modality is a stream of its own; with early fusion
+    a single stream adds all of them. A tag may gate the sum instead of adding to it.
+
+    Args:
+        modalities: what is added; all of one length.
+        gate: a tag modality that scales the sum: item ⊙ 2 σ(W e_tag), for items that have tags.
+    """
+
+    def __init__(self, modalities: Sequence[Modality], gate: TagModality | None = None) -> None:
+        super().__init__()
+        dims = {each.dim for each in modalities}
+        if len(dims) != 1:
+            raise ValueError(
+                f"modalities of different lengths ({sorted(dims)}) cannot be added: set "
+                "feature_projection: linear"
+            )
+        self.dim = dims.pop()
+        self.modalities = nn.ModuleList(modalities)
+        self.gate = gate
+        self.gate_projection = nn.Linear(gate.dim, self.dim, bias=False) if gate else None
+
+    @property
+    def present(self) -> Tensor:
+        """(N + 1,) bool: the item has at least one of the modalities."""
+        present = self.modalities[0].present
+        for modality in self.modalities[1:]:
+            present = present | modality.present
+        return present
+
+    def vectors(self, items: Tensor) -> Tensor:
+        """(n, dim) vectors of ``items`` (n,)."""
+        total = sum(modality.vectors(items) for modality in self.modalities)
+        if self.gate is not None:
+            gate = 2 * torch.sigmoid(self.gate_projection(self.gate.vectors(items)))
+            total = torch.where(self.gate.present[items, None], total * gate, total)
+        return total
+
+    def in_history(self, vectors: Tensor, items: Tensor) -> Tensor:
+        """``vectors`` of ``items`` as a history shows them; see :meth:`Modality.in_history`."""
+        if len(self.modalities) == 1:
+            return self.modalities[0].in_history(vectors, items)
+        return vectors

@@ -1,0 +1,137 @@
+"""The attention encoder over packed sequences, shared by the models."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where the events of some sequences stand, without padding: sequence after sequence.
+
+    Attributes:
+        row: (T,) the sequence of each event.
+        position: (T,) its place in the sequence, from 0.
+        n_rows: number of sequences, B; some may be empty.
+    """
+
+    row: Tensor
+    position: Tensor
+    n_rows: int
+
+    @classmethod
+    def of(cls, keep: Tensor) -> "Packing":
+        """The events at True in ``keep`` (B, L), counted anew from 0 in each row."""
+        row, _ = keep.nonzero(as_tuple=True)
+        return cls(row, (keep.cumsum(dim=1) - 1)[keep], len(keep))
+
+    def view(self, keep: Tensor) -> tuple["Packing", Tensor]:
+        """Keep some events of each sequence.
+
+        Args:
+            keep: (T,) bool.
+
+        Returns:
+            the packing of the kept events, and (T,) for each event the number of the last kept one
+            at or before it in its sequence, -1 where there is none.
+        """
+        row = self.row[keep]
+        kept = keep.cumsum(dim=0)
+        lengths = torch.bincount(row, minlength=self.n_rows)
+        before = lengths.cumsum(dim=0) - lengths
+        position = torch.arange(len(row), device=row.device) - before[row]
+        last = torch.where(kept > before[self.row], kept - 1, -1)
+        return Packing(row, position, self.n_rows), last
+
+    def pad(self, x: Tensor) -> Tensor:
+        """(T, …) to (B, W, …) with zeros behind, W the longest sequence but at least 1."""
+        width = int(self.position.max()) + 1 if len(self.position) else 1
+        padded = x.new_zeros(self.n_rows, width, *x.shape[1:])
+        return padded.index_put((self.row, self.position), x)
+
+
+class SelfAttention(nn.Module):
+    """Causal multi-head self-attention: softmax(Q Kᵀ / √d_k) V over earlier positions (eq. 4)."""
+
+    def __init__(self, dim: int, n_heads: int, dropout: float) -> None:
+        super().__init__()
+        if dim % n_heads:
+            raise ValueError(f"n_heads: {n_heads} heads do not divide {dim} dimensions")
+        self.n_heads = n_heads
+        self.dropout = dropout
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+        """(T, d) to (T, d). The mask is causal and padding lies behind: no real event sees it."""
+        dim = x.shape[1]
+        qkv = packing.pad(self.qkv(x)).unflatten(2, (3, self.n_heads, -1))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        dropout = self.dropout if self.training else 0.0
+        h = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
+        h = h.transpose(1, 2)[packing.row, packing.position]
+        return self.out(h.reshape(-1, dim))
+
+
+class Block(nn.Module):
+    """Attention and, if ``inner_size`` is positive, a feed-forward part; residual, norm behind."""
+
+    def __init__(
+        self, dim: int, n_heads: int, inner_size: int, dropout: float, attn_dropout: float
+    ) -> None:
+        super().__init__()
+        self.attention = SelfAttention(dim, n_heads, attn_dropout)
+        self.attention_norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+        self.feed_forward = None
+        if inner_size > 0:
+            self.feed_forward = nn.Sequential(
+                nn.Linear(dim, inner_size), nn.GELU(), nn.Linear(inner_size, dim)
+            )
+            self.feed_forward_norm = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+        """(T, d) to (T, d)."""
+        x = self.attention_norm(x + self.dropout(self.attention(x, packing)))
+        if self.feed_forward is not None:
+            x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+        return x
+
+
+class SequenceEncoder(nn.Module):
+    """F to H of eq. 2: every position attends to itself and to those before it.
+
+    Args:
+        dim: d.
+        max_length: positions that can be told apart; 0: none are.
+        n_layers, n_heads, inner_size, dropout, attn_dropout: of the blocks.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        max_length: int,
+        n_layers: int,
+        n_heads: int,
+        inner_size: int,
+        dropout: float,
+        attn_dropout: float,
+    ) -> None:
+        super().__init__()
+        self.positions = nn.Embedding(max_length, dim) if max_length else None
+        self.norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(
+            Block(dim, n_heads, inner_size, dropout, attn_dropout) for _ in range(n_layers)
+        )
+
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+        """(T, d) item vectors to (T, d) states."""
+        if self.positions is not None:
+            x = x + self.positions(packing.position)
+        x = self.dropout(self.norm(x))
+        for block in self.blocks:
+            x = block(x, packing)
+        return x

@@ -1,0 +1,42 @@
+"""LLM-EMF: LLM-enhanced multimodal fusion for cross-domain sequential recommendation."""
+
+from recbole.config import Config
+
+from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.models.items import (
+    ID,
+    IMAGE,
+    TEXT,
+    FrozenModality,
+    IdModality,
+    Modality,
+    Stream,
+)
+from recbole_tema.models.multi_view import MultiViewRecommender, available
+
+
+class LLMEMF(MultiViewRecommender):
+    """Ids, CLIP images and CLIP texts of LLM-enriched descriptions, in three views (§3).
+
+    E_id is learned, E_img and E_tex are frozen (§3.4). For each view v and modality m a causal
+    self-attention turns the history's vectors into h_m^v (eq. 2, 4); P_m^v is the softmax of its
+    similarity with the candidates (eq. 3, 5-7), P^v their mixture (eq. 8). The views' losses are
+    added with weights (eq. 9, 10), and so are their probabilities when scoring (eq. 11).
+    """
+
+    def build_streams(self, config: Config, dataset: CrossDomainDataset) -> dict[str, Stream]:
+        return self.streams_of(self.frozen_and_id(config, dataset, self.settings.modalities))
+
+    def frozen_and_id(
+        self, config: Config, dataset: CrossDomainDataset, wanted: list[str]
+    ) -> dict[str, Modality]:
+        """The modalities ``id``, ``image`` and ``text``, as far as wanted and in the data set."""
+        found: dict[str, Modality | None] = {ID: None}
+        for name in (IMAGE, TEXT):
+            features = dataset.features(name) if name in wanted else None
+            found[name] = FrozenModality(features, self.settings.feature_size) if features else None
+        names = available(config, wanted, found)
+        if absent := [name for name in wanted if name not in names]:
+            self.logger.info(f"{config['dataset']} has no {' and no '.join(absent)}: left out")
+        found[ID] = IdModality(self.n_items, self.settings.embedding_size)
+        return {name: modality for name in names if (modality := found[name]) is not None}

@@ -1,0 +1,378 @@
+"""What LLM-EMF and TEMA-LLM share: three views of a history, modalities, similarity and fusion."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from recbole.config import Config
+from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import SequentialRecommender
+from recbole.utils import InputType
+from torch import Tensor, nn
+
+from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.models.items import ID, Modality, Stream
+from recbole_tema.models.layers import Packing
+from recbole_tema.models.losses import (
+    mixture_cross_entropy,
+    mixture_log_probability,
+    sampled_mixture_cross_entropy,
+)
+from recbole_tema.models.settings import ModelSettings
+
+X, Y, MERGED = 0, 1, 2
+"""The views: the first domain's items, the second's, and both (S^X, S^Y, S^{X+Y})."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One view of some histories.
+
+    Attributes:
+        states: for each stream (T_v, d), the states of the view's own events.
+        last: (T,) for each event of the whole histories the view's latest event, -1 for none.
+    """
+
+    states: list[Tensor]
+    last: Tensor
+
+    def at(self, events: Tensor) -> list[Tensor]:
+        """For each stream the states (P, d) that ``events`` (P,) see; all must see one."""
+        return [state[self.last[events]] for state in self.states]
+
+
+
+class MultiViewRecommender(SequentialRecommender):
+    """Base of LLM-EMF and TEMA-LLM.
+
+    A subclass builds the streams (:meth:`build_streams`): one for each modality, or a single one
+    for their sum. Each view of a history runs through an encoder per stream, and the state that a
+    view has reached is compared with the candidates, the items of the target's domain.
+
+    Args:
+        config: see ``properties/model/LLMEMF.yaml`` for every key.
+        dataset: domains and item features.
+    """
+
+    input_type = InputType.POINTWISE
+    trains_on_windows = True
+
+    def __init__(self, config: Config, dataset: CrossDomainDataset) -> None:
+        super().__init__(config, dataset)
+        self.settings = settings = ModelSettings.from_config(config)
+        self.domain_ranges = dataset.domain_ranges
+        self.streams = nn.ModuleDict(self.build_streams(config, dataset))
+        self.stream_names = list(self.streams)
+        weights = [settings.modality_weights.get(name, 1.0) for name in self.stream_names]
+        self.modality_weights = nn.Parameter(
+            torch.tensor(weights).log(), requires_grad=settings.learn_modality_weights
+        )
+        self.log_temperature = nn.Parameter(
+            torch.tensor(settings.temperature).log(), requires_grad=settings.learn_temperature
+        )
+        # One encoder a stream for all views, or one for each view.
+        self.encoders = nn.ModuleList(
+            nn.ModuleList(settings.encoder(stream.dim) for stream in self.streams.values())
+            for _ in range(1 if settings.share_encoder else 3)
+        )
+        self.register_buffer("item_domain", dataset.item_domain, persistent=False)
+        # For each domain how many of its items each term of the loss can score.
+        self.n_present = [
+            [int(present.sum()) for present in self._present(torch.arange(start, stop))]
+            for start, stop in self.domain_ranges
+        ]
+        self.apply(self._init_weights)
+        for module in self.modules():
+            if hasattr(module, "load_tag_vectors"):
+                module.load_tag_vectors()
+        self._tables: tuple[Any, list[Tensor]] | None = None
+
+    item_domain: Tensor
+
+    def build_streams(self, config: Config, dataset: CrossDomainDataset) -> dict[str, Stream]:
+        """The streams by name, in the order of ``modalities``."""
+        raise NotImplementedError
+
+    def streams_of(self, modalities: dict[str, Modality]) -> dict[str, Stream]:
+        """One stream for each modality, or with ``fusion: early`` a single one for their sum."""
+        if self.settings.fusion == "early":
+            return {"early": Stream(list(modalities.values()))}
+        return {name: Stream([modality]) for name, modality in modalities.items()}
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            nn.init.normal_(module.weight, std=self.settings.initializer_range)
+            if getattr(module, "padding_idx", None) is not None:
+                with torch.no_grad():
+                    module.weight[module.padding_idx].fill_(0)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+    # ---- states: H and h of eq. 2 ------------------------------------------------------------
+
+    def encode(
+        self, items: Tensor, packing: Packing, tables: list[Tensor], rows: Tensor
+    ) -> dict[int, View]:
+        """Run every view of some histories through its encoders.
+
+        Args:
+            items: (T,) item ids of all events.
+            packing: which event belongs to which history.
+            tables: for each stream the vectors (U, d) of some items.
+            rows: (N + 1,) the row of each item in the tables.
+        """
+        domain = self.item_domain[items]
+        views = {}
+        for view in self.settings.encoded_views:
+            keep = torch.ones_like(items, dtype=torch.bool) if view == MERGED else domain == view
+            kept, last = packing.view(keep)
+            states = self._encode_view(view, items[keep], kept, tables, rows)
+            views[view] = View(states, last)
+        return views
+
+    def _encode_view(
+        self, view: int, items: Tensor, packing: Packing, tables: list[Tensor], rows: Tensor
+    ) -> list[Tensor]:
+        encoders = self.encoders[0 if self.settings.share_encoder else view]
+        states = []
+        for stream, encoder, table in zip(self.streams.values(), encoders, tables, strict=True):
+            vectors = F.embedding(rows[items], table)
+            states.append(encoder(stream.in_history(vectors, items), packing))
+        return states
+
+    def _to_query(self, state: Tensor) -> Tensor:
+        if self.settings.similarity == "cosine":
+            state = F.normalize(state, dim=-1)
+        return state / self.log_temperature.exp()
+
+    def _to_key(self, vectors: Tensor) -> Tensor:
+        """Candidates' vectors such that query · key is the similarity (eq. 3) over τ."""
+        return F.normalize(vectors, dim=-1) if self.settings.similarity == "cosine" else vectors
+
+    # ---- fusion of the streams (eq. 8) -------------------------------------------------------
+
+    def _fused(self, vectors: list[Tensor], is_query: bool) -> list[Tensor]:
+        """Streams as the loss takes them: kept apart for the mixture, joined for the sum.
+
+        A sum of weighted similarities is the dot product of concatenated vectors.
+        """
+        if self.settings.fusion == "mixture" or len(vectors) == 1:
+            return vectors
+        if is_query:
+            weights = self._mixture()
+            vectors = [vector * weights[m] for m, vector in enumerate(vectors)]
+        return [torch.cat(vectors, dim=-1)]
+
+    def _mixture(self) -> Tensor:
+        """(M,) the weights of the streams: α, β, 1 - α - β of eq. 8."""
+        if self.settings.fusion == "mixture":
+            return self.modality_weights.softmax(dim=0)
+        return self.modality_weights.exp()
+
+    def _loss_weights(self) -> Tensor:
+        if self.settings.fusion == "mixture":
+            return self._mixture()
+        return torch.ones(1, device=self.device)
+
+    def _present(self, items: Tensor) -> list[Tensor]:
+        """For each term of the loss (C,) bool, whether it can score each of ``items``."""
+        present = [stream.present[items] for stream in self.streams.values()]
+        if self.settings.fusion == "mixture" or len(present) == 1:
+            return present
+        # In a sum an absent vector is zero and adds nothing; only an item with none is unscorable.
+        return [torch.stack(present).any(dim=0)]
+
+    # ---- training (eq. 9, 10) ----------------------------------------------------------------
+
+    def calculate_loss(self, interaction: Interaction) -> Tensor:
+        """L = λ_X L^X + λ_Y L^Y + λ_M L^{X+Y} over all positions of the rows, a scalar.
+
+        Each L^v is the sum over its targets (eq. 9), divided by the number of targets of the
+        merged view, which is the same for all: the weights keep their meaning.
+        """
+        padded, lengths = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        following = F.pad(padded[:, 1:], (0, 1))
+        following.scatter_(1, lengths[:, None] - 1, interaction[self.ITEM_ID][:, None])
+        real = padded > 0
+        items, targets, packing = padded[real], following[real], Packing.of(real)
+
+        pools = self._candidate_pools()
+        tables, rows = self._tables_for(items, targets, pools)
+        views = self.encode(items, packing, tables, rows)
+        loss = tables[0].new_zeros(())
+        for domain in (X, Y):
+            events = (self.item_domain[targets] == domain).nonzero().squeeze(1)
+            for queries, seeing, weight in self._training_queries(domain, events, views):
+                nll = self._nll(queries, targets[seeing], domain, pools, tables, rows)
+                loss = loss + weight * nll.sum()
+        return loss / len(targets)
+
+    def _training_queries(
+        self, domain: int, events: Tensor, views: dict[int, View]
+    ) -> list[tuple[list[Tensor], Tensor, float]]:
+        """For each loss of a target domain: queries, the events that have one, the weight λ."""
+        weights = self.settings.train_view_weights
+        if self.settings.view_join == "vectors":
+            joined, reached = self._joined(domain, events, views, weights)
+            return [([query[reached] for query in joined], events[reached], 1.0)]
+        result = []
+        for view in (domain, MERGED):
+            if view in views and weights[view]:
+                seeing = events[views[view].last[events] >= 0]
+                queries = [self._to_query(state) for state in views[view].at(seeing)]
+                result.append((queries, seeing, weights[view]))
+        return result
+
+    def _joined(
+        self,
+        domain: int,
+        events: Tensor,
+        views: dict[int, View],
+        weights: tuple[float, float, float],
+    ) -> tuple[list[Tensor], Tensor]:
+        """Σ_v weight_v h^v for each stream, (P, d), and which events any view has reached."""
+        totals = [torch.zeros((), device=events.device) for _ in self.streams]
+        reached = torch.zeros_like(events, dtype=torch.bool)
+        for view, weight in zip((domain, 1 - domain, MERGED), weights, strict=True):
+            if view not in views or not weight:
+                continue
+            sees = views[view].last[events] >= 0
+            reached = reached | sees
+            states = views[view].at(events) if len(views[view].states[0]) else totals
+            totals = [
+                total + weight * torch.where(sees[:, None], state, 0)
+                for total, state in zip(totals, states, strict=True)
+            ]
+        return [self._to_query(total) for total in totals], reached
+
+    def _candidate_pools(self) -> list[Tensor]:
+        """For each domain the items that targets are compared with: all, or a shared sample."""
+        number = self.settings.n_negatives
+        pools = []
+        for start, stop in self.domain_ranges:
+            if number:
+                pool = torch.randint(start, stop, (number,), device=self.device)
+            else:
+                pool = torch.arange(start, stop, device=self.device)
+            pools.append(pool)
+        return pools
+
+    def _tables_for(
+        self, items: Tensor, targets: Tensor, pools: list[Tensor]
+    ) -> tuple[list[Tensor], Tensor]:
+        """Vectors of the items that this step needs, each made once, and each item's row."""
+        needed = torch.cat([items.flatten(), targets, *pools]).unique()
+        rows = torch.zeros(self.n_items, dtype=torch.long, device=self.device)
+        rows[needed] = torch.arange(len(needed), device=self.device)
+        return [stream.vectors(needed) for stream in self.streams.values()], rows
+
+    def _nll(
+        self,
+        queries: list[Tensor],
+        targets: Tensor,
+        domain: int,
+        pools: list[Tensor],
+        tables: list[Tensor],
+        rows: Tensor,
+    ) -> Tensor:
+        """-log P of the targets (P,) among the items of their domain."""
+        pool = pools[domain]
+        keys = [self._to_key(F.embedding(rows[pool], table)) for table in tables]
+        queries, keys = self._fused(queries, True), self._fused(keys, False)
+        weights = self._loss_weights()
+        if not self.settings.n_negatives:
+            start = self.domain_ranges[domain][0]
+            return mixture_cross_entropy(
+                queries, keys, targets - start, weights, self._present(pool)
+            )
+        positives = [self._to_key(F.embedding(rows[targets], table)) for table in tables]
+        start, stop = self.domain_ranges[domain]
+        counts = self.n_present[domain]
+        complete = all(count == stop - start for count in counts)
+        return sampled_mixture_cross_entropy(
+            queries,
+            self._fused(positives, False),
+            keys,
+            targets[:, None] == pool,
+            weights,
+            counts,
+            None if complete else self._present(targets),
+            None if complete else self._present(pool),
+        )
+
+    # ---- scoring (eq. 11, 12) ----------------------------------------------------------------
+
+    def domain_scores(self, interaction: Interaction, domain: int) -> Tensor:
+        """Scores of one domain's items for each history, (B, items of the domain).
+
+        P = Σ_v weight_v P^v (eq. 11) with the own, the other domain's and the merged view; a view
+        without items contributes nothing. Higher is better.
+        """
+        padded, lengths = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        real = padded > 0
+        tables = self._item_tables()
+        rows = torch.arange(self.n_items, device=padded.device)
+        views = self.encode(padded[real], Packing.of(real), tables, rows)
+        events = lengths.cumsum(dim=0) - 1
+        start, stop = self.domain_ranges[domain]
+        present = self._present(torch.arange(start, stop, device=padded.device))
+        keys = self._fused([self._to_key(table[start:stop]) for table in tables], False)
+        weights = self.settings.score_view_weights
+
+        def probability(queries: list[Tensor]) -> Tensor:
+            fused = self._fused(queries, True)
+            return mixture_log_probability(fused, keys, self._loss_weights(), present).exp()
+
+        if self.settings.view_join == "vectors":
+            return probability(self._joined(domain, events, views, weights)[0])
+        total = tables[0].new_zeros(len(events), stop - start)
+        for view, weight in zip((domain, 1 - domain, MERGED), weights, strict=True):
+            if view in views and weight:
+                sees = views[view].last[events] >= 0
+                queries = [self._to_query(state) for state in views[view].at(events[sees])]
+                total[sees] += weight * probability(queries)
+        return total
+
+    def full_sort_predict(self, interaction: Interaction) -> Tensor:
+        """Scores of all items, (B * (N + 1),): each domain's as if the target lay there.
+
+        Scores of one domain's items are comparable with each other, not with the other domain's.
+        """
+        parts = [self.domain_scores(interaction, domain) for domain in (X, Y)]
+        padding = parts[0].new_full((len(parts[0]), 1), -torch.inf)
+        return torch.cat([padding, *parts], dim=1).flatten()
+
+    def predict(self, interaction: Interaction) -> Tensor:
+        """The score of each row's ``item_id``, (B,)."""
+        scores = self.full_sort_predict(interaction).view(len(interaction), -1)
+        return scores.gather(1, interaction[self.ITEM_ID][:, None]).squeeze(1)
+
+    def _item_tables(self) -> list[Tensor]:
+        """Vectors of all items for scoring, made once and again after a parameter changed."""
+        parameters = list(self.streams.parameters())
+        version = [(id(each), each._version) for each in parameters]
+        if self._tables is None or self._tables[0] != version or torch.is_grad_enabled():
+            everything = torch.arange(self.n_items, device=self.device)
+            tables = [stream.vectors(everything) for stream in self.streams.values()]
+            if torch.is_grad_enabled():
+                return tables
+            self._tables = (version, tables)
+        return self._tables[1]
+
+
+def available(config: Config, wanted: list[str], found: dict[str, Modality | None]) -> list[str]:
+    """The wanted modalities that the data set has.
+
+    Raises:
+        ValueError: an unknown modality, or none left.
+    """
+    unknown = [name for name in wanted if name not in found]
+    if unknown:
+        raise ValueError(
+            f"modalities: {unknown} unknown to {config['model']}; choose from {list(found)}"
+        )
+    usable = [name for name in wanted if name == ID or found[name] is not None]
+    if not usable:
+        raise ValueError(f"modalities: data set {config['dataset']} has none of {wanted}")
+    return usable

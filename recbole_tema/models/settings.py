@@ -1,0 +1,136 @@
+"""The settings that LLM-EMF and TEMA-LLM share, checked once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from recbole.config import Config
+
+from recbole_tema.models.layers import SequenceEncoder
+
+_CHOICES = {
+    "fusion": ("mixture", "score", "early"),
+    "similarity": ("cosine", "dot"),
+    "view_join": ("probabilities", "vectors"),
+    "feature_projection": ("linear", "none"),
+}
+VIEWS = ("single", "merged")
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """See ``properties/model/LLMEMF.yaml`` for the meaning and source of each."""
+
+    modalities: list[str]
+    modality_weights: dict[str, float]
+    learn_modality_weights: bool
+    fusion: str
+    feature_projection: str
+    similarity: str
+    temperature: float
+    learn_temperature: bool
+    views: list[str]
+    view_join: str
+    train_view_weights: tuple[float, float, float]
+    score_view_weights: tuple[float, float, float]
+    share_encoder: bool
+    embedding_size: int
+    n_layers: int
+    n_heads: int
+    inner_size: int
+    positions: bool
+    max_length: int
+    dropout: float
+    attn_dropout: float
+    initializer_range: float
+    n_negatives: int
+
+    @classmethod
+    def from_config(cls, config: Config) -> "ModelSettings":
+        """Read and check the settings.
+
+        Raises:
+            ValueError: naming the key, what came and what was expected.
+        """
+        for key, choices in _CHOICES.items():
+            if config[key] not in choices:
+                raise ValueError(f"{key}: expected one of {choices}, got {config[key]!r}")
+        views = list(config["views"])
+        if not views or set(views) - set(VIEWS):
+            raise ValueError(f"views: expected some of {VIEWS}, got {views}")
+        temperature = float(_at_least(config, "temperature", 0))
+        if temperature == 0:
+            raise ValueError("temperature: expected a positive number, got 0")
+        if config["feature_projection"] == "none" and config["fusion"] == "early":
+            raise ValueError(
+                "fusion: early adds the modalities' vectors, which takes feature_projection: linear"
+            )
+        modality_weights = dict(config["modality_weights"] or {})
+        if any(weight <= 0 for weight in modality_weights.values()):
+            raise ValueError(
+                f"modality_weights: expected positive numbers, got {modality_weights}; leave a "
+                "modality out of modalities to switch it off"
+            )
+        return cls(
+            modalities=list(config["modalities"]),
+            modality_weights=modality_weights,
+            learn_modality_weights=bool(config["learn_modality_weights"]),
+            fusion=config["fusion"],
+            feature_projection=config["feature_projection"],
+            similarity=config["similarity"],
+            temperature=temperature,
+            learn_temperature=bool(config["learn_temperature"]),
+            views=views,
+            view_join=config["view_join"],
+            train_view_weights=_three_weights(config, "train_view_weights"),
+            score_view_weights=_three_weights(config, "score_view_weights"),
+            share_encoder=bool(config["share_encoder"]),
+            embedding_size=int(_at_least(config, "embedding_size", 1)),
+            n_layers=int(_at_least(config, "n_layers", 0)),
+            n_heads=int(_at_least(config, "n_heads", 1)),
+            inner_size=int(_at_least(config, "inner_size", 0)),
+            positions=bool(config["positions"]),
+            max_length=int(_at_least(config, "MAX_ITEM_LIST_LENGTH", 1)),
+            dropout=float(_at_least(config, "hidden_dropout_prob", 0)),
+            attn_dropout=float(_at_least(config, "attn_dropout_prob", 0)),
+            initializer_range=float(config["initializer_range"]),
+            n_negatives=int(_at_least(config, "n_negatives", 0)),
+        )
+
+    @property
+    def encoded_views(self) -> set[int]:
+        """The views that are switched on: 0 and 1 the domains', 2 the merged one."""
+        single = {0, 1} if "single" in self.views else set()
+        return single | ({2} if "merged" in self.views else set())
+
+    @property
+    def feature_size(self) -> int | None:
+        """Length of projected features; None: raw."""
+        return self.embedding_size if self.feature_projection == "linear" else None
+
+    def encoder(self, dim: int) -> SequenceEncoder:
+        """A fresh encoder for vectors of length ``dim``."""
+        return SequenceEncoder(
+            dim,
+            self.max_length if self.positions else 0,
+            self.n_layers,
+            self.n_heads,
+            self.inner_size,
+            self.dropout,
+            self.attn_dropout,
+        )
+
+
+def _at_least(config: Config, key: str, least: float) -> Any:
+    value = config[key]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
+        raise ValueError(f"{key}: expected a number of at least {least}, got {value!r}")
+    return value
+
+
+def _three_weights(config: Config, key: str) -> tuple[float, float, float]:
+    weights = config[key]
+    good = isinstance(weights, (list, tuple)) and len(weights) == 3
+    if not good or any(weight < 0 for weight in weights) or not any(weights):
+        raise ValueError(f"{key}: expected three numbers from 0 on, not all 0, got {weights!r}")
+    first, second, third = weights
+    return float(first), float(second), float(third)

@@ -1,0 +1,47 @@
+"""TEMA-LLM: tag-enriched multi-attention for cross-domain sequential recommendation."""
+
+from recbole.config import Config
+
+from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.models.items import ID, TAG, Stream, TagModality
+from recbole_tema.models.llmemf import LLMEMF
+
+TAG_FUSIONS = ("add", "gate", "modality")
+
+
+class TEMA(LLMEMF):
+    """LLM-EMF with tags that an LLM wrote and scored.
+
+    e_tag(i) = Σ_t w_it E_tag[t] / Σ_t w_it enriches the item representation (Figure 2):
+    ``tag_fusion: add`` adds it to the item vector, ``gate`` scales the item vector by it, and
+    ``modality`` makes it a fourth modality beside id, image and text.
+    """
+
+    def build_streams(self, config: Config, dataset: CrossDomainDataset) -> dict[str, Stream]:
+        wanted = self.settings.modalities
+        others = [name for name in wanted if name != TAG]
+        tags = dataset.tags() if TAG in wanted else None
+        if TAG in wanted and tags is None:
+            self.logger.info(f"{config['dataset']} has no tags: left out")
+        modalities = self.frozen_and_id(config, dataset, others) if others else {}
+        if tags is None:
+            if not modalities:
+                raise ValueError(f"modalities: data set {config['dataset']} has none of {wanted}")
+            return self.streams_of(modalities)
+        fusion = config["tag_fusion"]
+        if fusion not in TAG_FUSIONS:
+            raise ValueError(f"tag_fusion: expected one of {TAG_FUSIONS}, got {fusion!r}")
+        tag = TagModality(
+            tags,
+            self.settings.embedding_size,
+            weighted=config["weighted_tags"],
+            trainable=config["train_tag_embedding"],
+        )
+        if fusion == "modality" or not modalities:
+            return self.streams_of({**modalities, TAG: tag})
+        # Into the item vector: the sum of all modalities, or with several streams that of the id.
+        streams = self.streams_of(modalities)
+        host = ID if ID in streams else next(iter(streams))
+        members = list(streams[host].modalities)
+        enriched = Stream(members, gate=tag) if fusion == "gate" else Stream([*members, tag])
+        return {**streams, host: enriched}

@@ -1,0 +1,1 @@
+"""RecBole's trainers with this project's evaluation and safe checkpoints."""

@@ -1,0 +1,93 @@
+"""One model, one seed: train, choose the epoch on validation, rank the test cases."""
+
+import time
+from dataclasses import dataclass, field
+from logging import getLogger
+
+import numpy as np
+from recbole.config import Config
+from recbole.utils import init_seed
+
+from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.data.loaders import data_preparation
+from recbole_tema.evaluation.ranker import CaseRanker
+from recbole_tema.training.trainer import trainer_class
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What training one model brought.
+
+    Attributes:
+        ranks: for each candidate mode (cases,) the rank of every test case's target.
+        test: the ranker of the test cases, with their loader and data set.
+        curve: validation metric by epoch, as (epoch, value).
+        best_epoch: the epoch whose weights ranked the test cases; counted from 0.
+        checkpoint: file of those weights.
+        eval_seconds: time to score and rank all test cases, all modes together.
+    """
+
+    ranks: dict[str, np.ndarray]
+    test: CaseRanker
+    curve: list[tuple[int, float]]
+    best_epoch: int
+    parameters: int
+    checkpoint: str
+    train_seconds: float
+    eval_seconds: float
+    epoch_seconds: list[float] = field(default_factory=list)
+
+
+def train_and_rank(config: Config, dataset: CrossDomainDataset) -> TrainedRun:
+    """Train the model of ``config`` and rank the test cases with its best weights.
+
+    The candidates of validation and test depend on ``candidate_seed`` alone, not on the model.
+    """
+    logger = getLogger()
+    train_data, valid_data, test_data = data_preparation(config, dataset)
+    seed = config["candidate_seed"]
+    # The seeds differ, so that a user's validation and test cases do not share their draws.
+    valid = CaseRanker(valid_data, [config["eval_args"]["mode"]["valid"]], seed)
+    test = CaseRanker(test_data, config["candidates"], seed + 1)
+
+    init_seed(config["seed"], config["reproducibility"])
+    model = config.model_class(config, train_data._dataset).to(config["device"])
+    logger.info(model)
+    trainer = trainer_class(config)(config, model)
+
+    curve: list[tuple[int, float]] = []
+    ends = [time.perf_counter()]
+
+    def note(epoch: int, score: float) -> None:
+        curve.append((epoch, float(score)))
+        ends.append(time.perf_counter())
+
+    trainer.fit(
+        train_data,
+        valid,
+        verbose=True,
+        saved=True,
+        show_progress=config["show_progress"],
+        callback_fn=note,
+    )
+    trained = time.perf_counter()
+    ranks = trainer.ranks(test, show_progress=config["show_progress"])
+    return TrainedRun(
+        ranks=ranks,
+        test=test,
+        curve=curve,
+        best_epoch=_best_epoch(curve, config["valid_metric_bigger"]),
+        parameters=sum(each.numel() for each in model.parameters() if each.requires_grad),
+        checkpoint=trainer.saved_model_file,
+        train_seconds=trained - ends[0],
+        eval_seconds=time.perf_counter() - trained,
+        epoch_seconds=list(np.diff(ends)),
+    )
+
+
+def _best_epoch(curve: list[tuple[int, float]], bigger: bool) -> int:
+    """RecBole keeps the last of equally good epochs."""
+    if not curve:
+        return -1
+    sign = 1 if bigger else -1
+    return max(curve, key=lambda point: (sign * point[1], point[0]))[0]

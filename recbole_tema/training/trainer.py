@@ -1,0 +1,104 @@
+"""RecBole's trainers, evaluating per domain; one mixin, put before whichever trainer a model needs."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.config import Config
+from recbole.utils import get_trainer
+
+from recbole_tema.evaluation.metrics import ALL_DOMAINS, metrics_by_domain
+from recbole_tema.evaluation.ranker import CaseRanker
+from recbole_tema.training.checkpoint import load_checkpoint, save_checkpoint
+
+
+class PerDomainTrainer:
+    """What our trainers change in RecBole's: evaluation and checkpoints.
+
+    The validation metrics are those over all cases, by their plain names (``ndcg@10``), and each
+    domain's behind its name (``food/ndcg@10``); ``valid_metric`` may name any of them.
+    """
+
+    config: Config
+    model: Any
+    device: torch.device
+    saved_model_file: str
+    logger: Any
+
+    @torch.no_grad()
+    def evaluate(
+        self,
+        eval_data: CaseRanker,
+        load_best_model: bool = True,
+        model_file: str | None = None,
+        show_progress: bool = False,
+    ) -> dict[str, float]:
+        """Metrics of the ranker's first candidate mode; see :meth:`ranks`."""
+        ranks = self.ranks(eval_data, load_best_model, model_file, show_progress)
+        return self._metrics(eval_data, ranks[eval_data.modes[0]])
+
+    def ranks(
+        self,
+        ranker: CaseRanker,
+        load_best_model: bool = True,
+        model_file: str | None = None,
+        show_progress: bool = False,
+    ) -> dict[str, np.ndarray]:
+        """Every case's rank under each candidate mode, by the model as it is or the best saved."""
+        if load_best_model:
+            self._load_weights(load_checkpoint(model_file or self.saved_model_file, self.device))
+        return ranker.ranks(self.model, self.device, show_progress)
+
+    def resume_checkpoint(self, resume_file: str) -> None:
+        """Go on from a checkpoint: weights, optimizer, epoch, state of early stopping."""
+        checkpoint = load_checkpoint(resume_file, self.device)
+        if checkpoint["model"] != self.config["model"]:
+            raise ValueError(
+                f"{resume_file} holds a {checkpoint['model']}, but the model is "
+                f"{self.config['model']}"
+            )
+        self.saved_model_file = str(resume_file)
+        self.start_epoch = checkpoint["epoch"] + 1
+        self.cur_step = checkpoint["cur_step"]
+        self.best_valid_score = checkpoint["best_valid_score"]
+        self._load_weights(checkpoint)
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+
+    def _metrics(self, ranker: CaseRanker, ranks: np.ndarray) -> dict[str, float]:
+        domains = ranker.loader.dataset.domains
+        by_domain = metrics_by_domain(ranks, ranker.loader.domain, domains, self.config["topk"])
+        flat = dict(by_domain[ALL_DOMAINS])
+        for domain in domains:
+            flat.update({f"{domain}/{name}": value for name, value in by_domain[domain].items()})
+        return flat
+
+    def _load_weights(self, checkpoint: dict[str, Any]) -> None:
+        self.model.load_state_dict(checkpoint["state_dict"])
+        self.model.load_other_parameter(checkpoint["other_parameter"])
+
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        path = kwargs.pop("saved_model_file", self.saved_model_file)
+        state = {
+            "model": self.config["model"],
+            "dataset": self.config["dataset"],
+            "epoch": epoch,
+            "cur_step": self.cur_step,
+            "best_valid_score": self.best_valid_score,
+            "state_dict": self.model.state_dict(),
+            "other_parameter": self.model.other_parameter(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        save_checkpoint(path, state)
+        if verbose:
+            self.logger.info(f"Saving current: {path}")
+
+    start_epoch: int
+    cur_step: int
+    best_valid_score: float
+    optimizer: torch.optim.Optimizer
+
+
+def trainer_class(config: Config) -> type[Any]:
+    """The trainer that RecBole has for the model, evaluating our way."""
+    base = get_trainer(config["MODEL_TYPE"], config["model"])
+    return type(base.__name__, (PerDomainTrainer, base), {})
