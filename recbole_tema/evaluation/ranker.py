@@ -1,0 +1,154 @@
+"""Every case of a loader ranked under one or more candidate modes, from one forward pass."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.data.interaction import Interaction
+from torch import Tensor
+from tqdm import tqdm
+
+from recbole_tema.config import negatives_of
+from recbole_tema.data.loaders import CaseLoader, EvalBatch
+from recbole_tema.evaluation.ranks import draw_candidates, rank_of_target
+
+# Pairs of case and item that a model without full_sort_predict scores at once.
+PAIRS_AT_ONCE = 1 << 17
+
+
+class CaseRanker:
+    """Ranks the targets of all cases; the sampled candidates are drawn once, for all models.
+
+    Args:
+        loader: the cases.
+        modes: candidate modes, ``full`` or ``uniN``.
+        seed: of the candidates; the same seed gives the same candidates on any machine.
+    """
+
+    def __init__(self, loader: CaseLoader, modes: Sequence[str], seed: int) -> None:
+        self.loader = loader
+        self.modes = list(modes)
+        self._sampled = {
+            mode: _draw(loader, number, seed)
+            for mode in modes
+            if (number := negatives_of(mode)) is not None
+        }
+
+    @torch.no_grad()
+    def ranks(
+        self, model: Any, device: torch.device, show_progress: bool = False
+    ) -> dict[str, np.ndarray]:
+        """For each mode the rank of every case's target, (cases,) float64 by case number.
+
+        Raises:
+            ScoreError: a score is NaN.
+        """
+        result = {mode: np.empty(len(self.loader.cases)) for mode in self.modes}
+        model.eval()
+        batches = tqdm(self.loader, ncols=100, desc="Evaluate   ", disable=not show_progress)
+        for batch in batches:
+            ranks = self._ranks_of_batch(model, batch, device)
+            for mode in self.modes:
+                result[mode][batch.cases] = ranks[mode].cpu().numpy()
+        return result
+
+    def _ranks_of_batch(
+        self, model: Any, batch: EvalBatch, device: torch.device
+    ) -> dict[str, Tensor]:
+        first, stop = self.loader.dataset.domain_ranges[batch.domain]
+        interaction = batch.interaction.to(device)
+        targets = torch.from_numpy(self.loader.cases.targets[batch.cases]).to(device)
+        scores = scores_in_domain(model, interaction, batch.domain, first, stop)
+        if scores is None:
+            return self._ranks_by_pairs(model, batch, interaction, targets)
+        target_scores = scores.gather(1, (targets - first)[:, None]).squeeze(1)
+        ranks = {}
+        for mode in self.modes:
+            if mode not in self._sampled:
+                ranks[mode] = rank_of_target(scores, target_scores, target_in_scores=True)
+                continue
+            items, valid = self._candidates(mode, batch, device)
+            sampled = scores.gather(1, (items - first).clamp(min=0))
+            ranks[mode] = rank_of_target(sampled, target_scores, False, valid)
+        return ranks
+
+    def _ranks_by_pairs(
+        self, model: Any, batch: EvalBatch, interaction: Interaction, targets: Tensor
+    ) -> dict[str, Tensor]:
+        """For models that can only score pairs: just the pairs that the modes ask for."""
+        first, stop = self.loader.dataset.domain_ranges[batch.domain]
+        ranks = {}
+        for mode in self.modes:
+            valid = None
+            if mode in self._sampled:
+                items, valid = self._candidates(mode, batch, targets.device)
+                items = items.clamp(min=first)
+            else:
+                items = torch.arange(first, stop, device=targets.device)
+                items = items.expand(len(targets), -1)
+            field = self.loader.dataset.iid_field
+            both = torch.cat([targets[:, None], items], dim=1)
+            scores = _scores_of_pairs(model, interaction, both, field)
+            full = valid is None
+            ranks[mode] = rank_of_target(scores[:, 1:], scores[:, 0], full, valid)
+        return ranks
+
+    def _candidates(
+        self, mode: str, batch: EvalBatch, device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        items, counts = self._sampled[mode]
+        chosen = torch.from_numpy(items[batch.cases].astype(np.int64)).to(device)
+        valid = np.arange(items.shape[1]) < counts[batch.cases, None]
+        return chosen, torch.from_numpy(valid).to(device)
+
+
+def scores_in_domain(
+    model: Any, interaction: Interaction, domain: int, first: int, stop: int
+) -> Tensor | None:
+    """The model's scores of one domain's items, (B, stop - first).
+
+    Our models score a domain's items alone (``domain_scores``); RecBole's score all items, of which
+    the domain's are kept. None: the model can only score single pairs.
+    """
+    if hasattr(model, "domain_scores"):
+        return model.domain_scores(interaction, domain)
+    try:
+        scores = model.full_sort_predict(interaction)
+    except NotImplementedError:
+        return None
+    return scores.view(len(interaction), -1)[:, first:stop]
+
+
+def _scores_of_pairs(
+    model: Any, interaction: Interaction, items: Tensor, item_field: str
+) -> Tensor:
+    """(B, C) scores of ``items`` (B, C), in portions."""
+    columns = items.shape[1]
+    rows_at_once = max(PAIRS_AT_ONCE // columns, 1)
+    scores = []
+    for start in range(0, len(items), rows_at_once):
+        rows = slice(start, start + rows_at_once)
+        pairs = interaction[rows].repeat_interleave(columns)
+        pairs.update(Interaction({item_field: items[rows].flatten()}))
+        scores.append(model.predict(pairs).view(-1, columns))
+    return torch.cat(scores)
+
+
+def _draw(loader: CaseLoader, number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """``number`` items of each target's domain that the case's user does not have."""
+    users = loader.cases.users
+    owned, offsets = loader.dataset.owned_items()
+    counts = (offsets[1:] - offsets[:-1])[users]
+    ends = np.cumsum(counts)
+    at = np.arange(ends[-1]) + np.repeat(offsets[users] - (ends - counts), counts)
+    starts, stops = np.array(loader.dataset.domain_ranges).T
+    return draw_candidates(
+        target=loader.cases.targets,
+        owned=owned[at],
+        offsets=np.concatenate([[0], ends]),
+        first_item=starts[loader.domain],
+        n_items=(stops - starts)[loader.domain],
+        n_negatives=number,
+        seed=seed,
+    )

@@ -1,0 +1,189 @@
+"""Tables of small, hand-made metrics, compared as text."""
+
+import csv
+import io
+import math
+import statistics
+
+import numpy as np
+import pytest
+
+from recbole_tema.report.tables import (
+    tables_of_metrics,
+    to_csv,
+    to_latex,
+    to_markdown,
+    to_text,
+    write_tables,
+)
+
+
+def metrics(values, mode="uni999"):
+    """{model: [[food hr@5, food mrr, all hr@5, all mrr] of each seed]} as a tree of metrics."""
+    return {
+        model: {
+            seed: {
+                mode: {
+                    "food": {"hr@5": row[0], "mrr": row[1]},
+                    "all": {"hr@5": row[2], "mrr": row[3]},
+                }
+            }
+            for seed, row in enumerate(seeds)
+        }
+        for model, seeds in values.items()
+    }
+
+
+def table(values):
+    (only,) = tables_of_metrics(metrics(values))
+    return only
+
+
+TWO = {"TEMA": [[0.25, 0.16555, 0.2, 0.1]], "Pop": [[0.125, 0.16556, 0.3, math.nan]]}
+
+
+def test_markdown():
+    assert to_markdown(table(TWO)) == (
+        "Candidates: uni999; best in bold\n"
+        "\n"
+        "| Model |  food HR@5 |   food MRR |   all HR@5 |    all MRR |\n"
+        "| ----- | ---------: | ---------: | ---------: | ---------: |\n"
+        "| TEMA  | **0.2500** |     0.1656 |     0.2000 | **0.1000** |\n"
+        "| Pop   |     0.1250 | **0.1656** | **0.3000** |          – |\n"
+    ).replace("|     0.1656 |", "| **0.1656** |")  # they read the same, so both are best
+
+
+def test_best():
+    assert table(TWO).best().tolist() == [
+        [[True, True], [False, True]],
+        [[False, True], [True, False]],
+    ]
+    # Apart by less than is printed, yet on two sides of a rounding edge: they read differently.
+    close = table({"A": [[0.12344, 0.1, 0.1, 0.1]], "B": [[0.12346, 0.1, 0.1, 0.1]]})
+    assert close.best()[:, 0, 0].tolist() == [False, True]
+    empty = table({"A": [[math.nan] * 4], "B": [[math.nan] * 4]})
+    assert not empty.best().any()
+
+
+def test_one_model_is_not_called_best():
+    text = to_markdown(table({"TEMA": [[0.25, 0.5, 0.2, 0.1]]}))
+    assert "**" not in text
+    assert "best" not in text
+
+
+def test_mean_and_std_over_seeds():
+    found = table({"TEMA": [[0.1, 0.2, 0.3, 0.4], [0.2, 0.2, 0.3, 0.4], [0.6, 0.2, 0.3, 0.4]]})
+    assert found.mean[0, 0, 0] == pytest.approx(0.3)
+    assert found.std[0, 0, 0] == pytest.approx(statistics.stdev([0.1, 0.2, 0.6]))
+    assert found.seeds == (3,)
+    text = to_markdown(found)
+    assert "mean ± std over 3 seeds" in text
+    assert "0.3000 ± 0.2646" in text
+    assert "0.4000 ± 0.0000" in text
+
+
+def test_models_with_one_seed_beside_models_with_several():
+    found = table({"TEMA": [[0.1, 0.2, 0.3, 0.4], [0.3, 0.2, 0.3, 0.4]], "Pop": [[0.1] * 4]})
+    assert found.seeds == (2, 1)
+    assert np.isnan(found.std[1]).all()
+    assert not np.isnan(found.std[0]).any()
+    assert "over 1–2 seeds" in to_markdown(found)
+
+
+def test_csv_is_tidy_and_unrounded():
+    rows = list(csv.DictReader(io.StringIO(to_csv(table({"A": [[1 / 3, 0.5, 0.25, math.nan]]})))))
+    assert len(rows) == 4
+    assert rows[0] == {
+        "candidates": "uni999",
+        "model": "A",
+        "domain": "food",
+        "metric": "hr@5",
+        "mean": "0.3333333333333333",
+        "std": "",
+        "seeds": "1",
+    }
+    assert rows[3]["domain"] == "all"
+    assert rows[3]["mean"] == ""
+
+
+def test_latex():
+    text = to_latex(table({"TEMA_v2": [[0.25, 0.5, 0.2, 0.1]], "A&B": [[0.1, 0.6, 0.1, 0.1]]}))
+    assert text == (
+        "% Candidates: uni999; best in bold\n"
+        "% Needs \\usepackage{booktabs}.\n"
+        "\\begin{tabular}{lrrrr}\n"
+        "\\toprule\n"
+        " & \\multicolumn{2}{c}{food} & \\multicolumn{2}{c}{all} \\\\\n"
+        "\\cmidrule(lr){2-3}\\cmidrule(lr){4-5}\n"
+        "Model & HR@5 & MRR & HR@5 & MRR \\\\\n"
+        "\\midrule\n"
+        "TEMA\\_v2 & \\textbf{0.2500} & 0.5000 & \\textbf{0.2000} & \\textbf{0.1000} \\\\\n"
+        "A\\&B & 0.1000 & \\textbf{0.6000} & 0.1000 & \\textbf{0.1000} \\\\\n"
+        "\\bottomrule\n"
+        "\\end{tabular}\n"
+    )
+
+
+def test_latex_of_several_seeds_and_of_what_is_absent():
+    text = to_latex(table({"A": [[0.1, math.nan, 0.1, 0.1], [0.3, math.nan, 0.1, 0.1]]}))
+    assert "A & 0.2000 $\\pm$ 0.1414 & -- & 0.1000" in text
+
+
+def test_names_are_escaped():
+    found = table({"a|b*c": [[0.1] * 4], r"x\y~z^{50%}#$": [[0.2] * 4]})
+    assert r"| a\|b\*c" in to_markdown(found)
+    assert r"x\textbackslash{}y\textasciitilde{}z\textasciicircum{}\{50\%\}\#\$ &" in to_latex(
+        found
+    )
+
+
+def test_text_side_by_side_and_underneath():
+    assert to_text(table(TWO)) == (
+        "Candidates: uni999; best marked *\n"
+        "\n"
+        "       ----- food -----  ----- all ------\n"
+        "Model    HR@5      MRR     HR@5      MRR\n"
+        "TEMA   0.2500*  0.1656*  0.2000   0.1000*\n"
+        "Pop    0.1250   0.1656*  0.3000*       –\n"
+    )
+    assert to_text(table(TWO), width=30) == (
+        "Candidates: uni999; best marked *\n"
+        "\n"
+        "       ----- food -----\n"
+        "Model    HR@5      MRR\n"
+        "TEMA   0.2500*  0.1656*\n"
+        "Pop    0.1250   0.1656*\n"
+        "\n"
+        "       ----- all ------\n"
+        "Model    HR@5      MRR\n"
+        "TEMA   0.2000   0.1000*\n"
+        "Pop    0.3000*       –\n"
+    )
+
+
+def test_one_table_a_mode():
+    tree = metrics({"TEMA": [[0.1] * 4], "Pop": [[0.2] * 4]})
+    tree["TEMA"][0]["full"] = tree["TEMA"][0]["uni999"]
+    uni, full = tables_of_metrics(tree)
+    assert (uni.candidates, uni.models) == ("uni999", ("TEMA", "Pop"))
+    assert (full.candidates, full.models) == ("full", ("TEMA",))
+    assert tables_of_metrics({}) == []
+
+
+def test_models_of_other_domains_are_refused():
+    tree = metrics({"TEMA": [[0.1] * 4], "Pop": [[0.2] * 4]})
+    del tree["Pop"][0]["uni999"]["food"]
+    with pytest.raises(ValueError, match=r"Pop has the domains and metrics .* compare runs of one"):
+        tables_of_metrics(tree)
+
+
+def test_files(tmp_path):
+    paths = write_tables(tmp_path / "out", [table(TWO)])
+    assert [path.name for path in paths] == [
+        "table_uni999.md",
+        "table_uni999.csv",
+        "table_uni999.tex",
+    ]
+    assert paths[0].read_text(encoding="utf-8") == to_markdown(table(TWO))
+    assert paths[1].read_bytes() == to_csv(table(TWO)).encode()
+    assert paths[2].read_text(encoding="utf-8") == to_latex(table(TWO))
