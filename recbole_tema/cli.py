@@ -1,0 +1,96 @@
+"""The command ``recbole-tema``: RecBole's arguments and a few of our own."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+DESCRIPTION = """\
+Train models for cross-domain sequential recommendation and compare them on the same test cases.
+
+TEMA and LLMEMF are this project's; every other name is a model of RecBole (SASRec, GRU4Rec, SRGNN,
+Pop, BPR, ItemKNN, NeuMF, ...)."""
+
+EPILOG = """\
+Every setting of a property file can be given as --key=value and wins over the files:
+  --epochs=20 --learning_rate=1e-3 --modalities="['id','text']"
+The settings of each model, with their meaning and source, stand in properties/model/NAME.yaml.
+
+Examples:
+  recbole-tema --model TEMA
+  recbole-tema --model TEMA,LLMEMF,SASRec,GRU4Rec,Pop --dataset food-kitchen
+  recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments that are not settings."""
+    result = argparse.ArgumentParser(
+        "recbole-tema",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = result.add_argument
+    add("--model", default="TEMA", help="model, or several joined by commas (default: %(default)s)")
+    add(
+        "--dataset",
+        default="ml-100k",
+        help="folder below data_path, as recbole-tema-data build makes it (default: %(default)s, "
+        "made on first use from the MovieLens-100K files that come with RecBole)",
+    )
+    add(
+        "--config_files",
+        metavar='"A.yaml B.yaml"',
+        help="property files, separated by blanks; later ones win",
+    )
+    add(
+        "--candidates",
+        help="what a target is ranked with: full (all items of its domain), uni999 (999 sampled "
+        "ones), or full,uni999 (both, from the same scores); default: uni999",
+    )
+    add("--output", metavar="DIR", help="folder for metrics, ranks, tables and pictures; default: "
+        "a new one below results/")
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status, 2 for input that cannot be run."""
+    from recbole_tema.compat import IncompatibleVersionError
+
+    arguments, rest = parser().parse_known_args(argv)
+    try:
+        settings = settings_of(rest)
+        if arguments.candidates:
+            settings["candidates"] = arguments.candidates
+        from recbole_tema.quick_start import run_recbole_tema
+
+        run_recbole_tema(
+            model=arguments.model,
+            dataset=arguments.dataset,
+            config_file_list=(arguments.config_files or "").split(),
+            config_dict=settings,
+            output=arguments.output,
+        )
+    except (ValueError, FileNotFoundError, IncompatibleVersionError) as error:
+        print(f"recbole-tema: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("recbole-tema: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def settings_of(arguments: Sequence[str]) -> dict[str, str]:
+    """``--key=value`` arguments as a dict.
+
+    Raises:
+        ValueError: an argument of another form, or a key given twice with different values.
+    """
+    settings: dict[str, str] = {}
+    for argument in arguments:
+        key, equals, value = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--") or not equals or not key:
+            raise ValueError(f"expected --key=value, got {argument!r}; see --help")
+        if settings.setdefault(key, value) != value:
+            raise ValueError(f"--{key} is given twice: {settings[key]!r} and {value!r}")
+    return settings

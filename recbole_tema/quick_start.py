@@ -1,0 +1,200 @@
+"""One call from the names of models and a data set to ranks, metrics, tables and pictures."""
+
+import json
+import logging
+import platform
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from recbole.utils import get_local_time, init_logger
+
+from recbole_tema.config import TEMAConfig
+from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.dataset_tools.movielens import ML_100K, build_ml100k
+from recbole_tema.formats import atomic_write
+from recbole_tema.report import (
+    Cases,
+    RunResult,
+    metrics_of_results,
+    tables_of_metrics,
+    to_text,
+    write_comparison_plot,
+    write_learning_curves,
+    write_metrics,
+    write_ranks,
+    write_tables,
+    write_timing,
+)
+from recbole_tema.training.run import TrainedRun, train_and_rank
+
+# Data sets that are made on first use, from files that an installed library brings.
+BUILT_IN: dict[str, Callable[[Path], Path]] = {ML_100K: build_ml100k}
+
+LIBRARIES = ("recbole_tema", "recbole", "torch", "numpy", "pandas", "scipy", "transformers")
+
+
+def run_recbole_tema(
+    model: str | Sequence[str] = "TEMA",
+    dataset: str = ML_100K,
+    config_file_list: list[str] | None = None,
+    config_dict: dict[str, Any] | None = None,
+    output: str | Path | None = None,
+) -> dict[str, Any]:
+    """Train one or several models, rank the same test cases with each, and write the outcome.
+
+    Args:
+        model: a model's name, several joined by commas, or a list of names.
+        dataset: a folder below ``data_path``. ``ml-100k`` is built on first use.
+        config_file_list: property files.
+        config_dict: settings that win over the files, such as ``{"candidates": "full,uni999"}``.
+        output: folder for the results; by default one with the time in its name below ``results/``.
+
+    Returns:
+        ``metrics`` ({model: {seed: {candidates: {domain: {metric: value}}}}}), ``output`` (Path),
+        ``checkpoints`` ({model: file of the best weights}).
+
+    Raises:
+        ValueError: a setting or a model that cannot be run on this data set (also FormatError).
+    """
+    names = _model_names(model)
+    configs = {name: _config(name, dataset, config_file_list, config_dict) for name in names}
+    folder = Path(output) if output else _default_output(dataset, names)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    results, curves, checkpoints = [], {}, {}
+    for name, config in configs.items():
+        _log_to_own_file(config)
+        data = CrossDomainDataset(config)
+        logging.getLogger().info(f"{name} on {dataset}, {len(results) + 1} of {len(names)}")
+        run = train_and_rank(config, data)
+        results.append(_result(name, config, run))
+        curves[name] = dict(run.curve)
+        checkpoints[name] = run.checkpoint
+        _write_config(folder / f"config-{name}.yaml", config)
+        _write_environment(folder / "environment.json", data)
+        _write_results(folder, results, curves, config)
+    metrics = metrics_of_results(results, config["topk"])
+    for table in tables_of_metrics(metrics):
+        print(f"\n{to_text(table)}")
+    print(f"\nResults: {folder}")
+    return {"metrics": metrics, "output": folder, "checkpoints": checkpoints}
+
+
+def _model_names(model: str | Sequence[str]) -> list[str]:
+    names = model.split(",") if isinstance(model, str) else list(model)
+    names = [name.strip() for name in names if name.strip()]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if not names or repeated:
+        raise ValueError(f"model: expected different names, such as TEMA,SASRec; got {model!r}")
+    return names
+
+
+def _config(
+    name: str,
+    dataset: str,
+    config_file_list: list[str] | None,
+    config_dict: dict[str, Any] | None,
+) -> TEMAConfig:
+    config = TEMAConfig(name, dataset, config_file_list, config_dict)
+    folder = Path(config["data_path"])
+    if dataset in BUILT_IN and not folder.exists():
+        print(f"building {dataset} in {folder}")
+        BUILT_IN[dataset](folder.parent)
+        # Once more, as the data set brought properties of its own.
+        config = TEMAConfig(name, dataset, config_file_list, config_dict)
+    return config
+
+
+def _default_output(dataset: str, names: list[str]) -> Path:
+    return Path("results") / f"{dataset}-{'-'.join(names)}-{get_local_time()}"
+
+
+def _log_to_own_file(config: TEMAConfig) -> None:
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        # RecBole's init_logger does nothing while an earlier model's handlers are in place.
+        if isinstance(handler, logging.StreamHandler):
+            root.removeHandler(handler)
+            handler.close()
+    init_logger(config)
+
+
+def _result(name: str, config: TEMAConfig, run: TrainedRun) -> RunResult:
+    dataset, rows = run.test.loader.dataset, run.test.loader.cases
+    cases = Cases(
+        users=dataset.id2token(dataset.uid_field, rows.users).tolist(),
+        targets=dataset.id2token(dataset.iid_field, rows.targets).tolist(),
+        domain=run.test.loader.domain,
+        domain_names=tuple(dataset.domains),
+    )
+    return RunResult(
+        model=name,
+        seed=config["seed"],
+        cases=cases,
+        ranks=run.ranks,
+        epochs=len(run.curve),
+        best_epoch=run.best_epoch,
+        parameters=run.parameters,
+        train_seconds=run.train_seconds,
+        seconds_per_epoch=float(np.mean(run.epoch_seconds)) if run.epoch_seconds else 0.0,
+        eval_seconds=run.eval_seconds,
+    )
+
+
+def _write_results(
+    folder: Path,
+    results: list[RunResult],
+    curves: dict[str, dict[int, float]],
+    config: TEMAConfig,
+) -> None:
+    """All files of the models so far: a run that stops midway keeps what it has."""
+    topk = config["topk"]
+    write_metrics(folder, results, topk)
+    write_ranks(folder, results)
+    write_timing(folder, results)
+    tables = tables_of_metrics(metrics_of_results(results, topk))
+    write_tables(folder, tables)
+    for table in tables:
+        write_comparison_plot(folder, table)
+    write_learning_curves(folder, curves, config["valid_metric"])
+
+
+def _write_config(path: Path, config: TEMAConfig) -> None:
+    """The full configuration; what YAML has no word for stands as text."""
+    plain = {
+        key: value if _is_plain(value) else str(value)
+        for key, value in sorted(config.final_config_dict.items())
+    }
+    with atomic_write(path) as beside:
+        beside.write_text(yaml.safe_dump(plain, allow_unicode=True), encoding="utf-8")
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_is_plain(key) and _is_plain(each) for key, each in value.items())
+    if isinstance(value, list):
+        return all(_is_plain(each) for each in value)
+    return type(value) in (str, int, float, bool, type(None))
+
+
+def _write_environment(path: Path, data: CrossDomainDataset) -> None:
+    environment = {
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in LIBRARIES},
+        "dataset": data.dataset_name,
+        "dataset_sha256": data.checksum(),
+    }
+    with atomic_write(path) as beside:
+        beside.write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
+
+
+def _version(library: str) -> str:
+    if library == "recbole_tema":
+        from recbole_tema import __version__
+
+        return __version__
+    return metadata.version(library)
