@@ -1,0 +1,1 @@
+"""From raw files to a data set folder: build it, encode its items, tag them."""

@@ -1,0 +1,68 @@
+"""Histories that come as train, valid and test parts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from recbole_tema.formats import HISTORY, ITEM, USER, FormatError
+
+from .bad_rows import BadRows
+from .raw_items import take_bad_ids
+from .reading import read_table
+
+
+def load_histories(
+    path: Path,
+    items: pd.Index,
+    columns: Mapping[str, str],
+    max_length: int | None,
+    bad: BadRows,
+) -> pd.DataFrame:
+    """Users, items before the last (``item_id_list``) and the last item (``item_id``), all str."""
+    frame = read_table(path, (USER, HISTORY), (), columns, bad)
+    frame = take_bad_ids(path, frame, (USER,), bad)
+    frame[HISTORY] = frame[HISTORY].str.split().str.join(" ")
+    short = ~frame[HISTORY].str.contains(" ", regex=False).to_numpy(bool)
+    frame = bad.take(path, frame, short, "history of fewer than two items", HISTORY)
+    row, flat = _flat(frame[HISTORY])
+    unknown = items.get_indexer(pd.Index(flat)) < 0
+    if unknown.any():
+        named = frame.assign(unknown="")
+        first = pd.Series(flat[unknown]).groupby(row[unknown]).first()
+        named.loc[first.index, "unknown"] = first.to_numpy()
+        wrong = np.isin(np.arange(len(frame)), row[unknown])
+        reason = "history with an item that no items file has"
+        frame = bad.take(path, named, wrong, reason, "unknown").drop(columns="unknown")
+    if max_length is not None:
+        frame[HISTORY] = frame[HISTORY].str.split().str[-max_length:].str.join(" ")
+    parts = frame[HISTORY].str.rsplit(" ", n=1)
+    return pd.DataFrame(
+        {USER: frame[USER], HISTORY: parts.str[0], ITEM: parts.str[1]}, dtype=object
+    )
+
+
+def refuse_leaks(histories: Mapping[str, pd.DataFrame]) -> None:
+    """Raise FormatError when a valid or test target is in a training history of the same user."""
+    train = histories["train"]
+    row, flat = _flat(train[HISTORY] + " " + train[ITEM])
+    trained = pd.MultiIndex.from_arrays([train[USER].to_numpy(object)[row], flat])
+    for split in ("valid", "test"):
+        frame = histories[split]
+        leaks = pd.MultiIndex.from_frame(frame[[USER, ITEM]]).isin(trained)
+        if leaks.any():
+            user, item = frame.loc[leaks, [USER, ITEM]].iloc[0]
+            raise FormatError(
+                f"{leaks.sum():,} of {len(frame):,} {split} targets stand in a training history of "
+                f"the same user, such as item {item!r} of user {user!r}: the model would train on "
+                "what it is tested on. Take them out of one of the two parts"
+            )
+
+
+def _flat(histories: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Row number and item id of every item of blank separated histories, in order."""
+    lists = histories.str.split()
+    row = np.repeat(np.arange(len(lists)), lists.str.len().to_numpy(np.int64))
+    flat = np.array([item for items in lists for item in items], object)
+    return row, flat

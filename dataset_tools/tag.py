@@ -1,0 +1,183 @@
+"""Tags of the items from keywords, categories and LLM answers, to ``NAME.tags.jsonl``."""
+
+from collections import Counter
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from pathlib import Path
+
+from recbole_tema.formats import DOMAIN, ITEM, DatasetFiles, FormatError, read_items, write_tags
+
+from .keywords import keyword_candidates, tag_key
+from .responses import Responses, read_responses, write_retry
+from .summary import table
+
+SOURCES = ("keywords", "responses")
+MOST_FREQUENT = 15
+LEAST_SCORE = 0.0001
+
+
+def tag_dataset(
+    folder: Path,
+    *,
+    responses: Path | None = None,
+    sources: Sequence[str] | None = None,
+    max_tags: int = 8,
+    min_items: int = 2,
+) -> str:
+    """Write the tags of all items of a data set and return a report for people.
+
+    Args:
+        folder: data set folder.
+        responses: JSON lines of LLM answers; what cannot be read goes to ``NAME.tags.retry.jsonl``.
+        sources: "keywords", "responses" or both; by default responses when given, else keywords.
+            With both, the second fills the places that the first leaves free, and a tag that both
+            know takes the higher score.
+        max_tags: tags an item keeps, those of the highest scores.
+        min_items: a tag must be on so many items.
+    """
+    files = DatasetFiles(folder)
+    files.check()
+    chosen = list(sources or (["responses"] if responses else ["keywords"]))
+    if not set(chosen) <= set(SOURCES):
+        raise FormatError(f"--source {','.join(chosen)}: expected {' or '.join(SOURCES)}")
+    if ("responses" in chosen) != (responses is not None):
+        raise FormatError("--source responses and --responses FILE go together")
+    if max_tags < 1 or min_items < 1:
+        raise FormatError("--max-tags and --min-items must be 1 or more")
+    items = read_items(files.items)
+    candidates: list[list[dict[str, float]]] = []
+    answers: Responses | None = None
+    for source in chosen:
+        if source == "keywords":
+            candidates.append(keyword_candidates(items, min_items))
+        elif responses is not None:
+            answers = read_responses(responses, items[ITEM].tolist())
+            candidates.append(answers.candidates)
+    tags = choose_tags(candidates, max_tags, min_items)
+    write_tags(files.tags, dict(zip(items[ITEM], tags, strict=True)))
+    if answers is not None:
+        write_retry(files.tags_retry, answers.retry)
+    lines = [_report(items[DOMAIN].tolist(), tags), str(files.tags)]
+    if answers is not None:
+        lines.insert(0, _answers_report(answers, files.tags_retry))
+    return "\n".join(lines)
+
+
+def choose_tags(
+    sources: Sequence[Sequence[dict[str, float]]], max_tags: int, min_items: int
+) -> list[dict[str, float]]:
+    """The best tags of each item, from each source's scores of tags as they are spelt.
+
+    The tags of an earlier source come before those of a later one, and then the higher scores.
+    Spellings with one `tag_key` are one tag, shown in the most frequent spelling. Every tag is on
+    at least ``min_items`` items.
+    """
+    spellings: dict[str, Counter[str]] = {}
+    merged: list[dict[str, float]] = []
+    ranked: list[list[str]] = []
+    for per_source in zip(*sources, strict=True):
+        item: dict[str, float] = {}
+        order: dict[str, tuple[int, float, str]] = {}
+        for place, scores in enumerate(per_source):
+            for spelling, score in scores.items():
+                key = tag_key(spelling)
+                spellings.setdefault(key, Counter())[spelling] += 1
+                item[key] = max(item.get(key, 0.0), score)
+                order[key] = min(order.get(key, (place, 0.0, key)), (place, -score, key))
+        merged.append(item)
+        ranked.append(sorted(item, key=order.__getitem__))
+    kept = _cut(ranked, max_tags, min_items)
+    used = {key for keys in kept for key in keys}
+    shown = {
+        key: min(counts, key=lambda spelling: (-counts[spelling], spelling))
+        for key, counts in spellings.items()
+        if key in used
+    }
+    return [
+        {
+            shown[key]: max(round(item[key], 4), LEAST_SCORE)
+            for key in sorted(keys, key=lambda key: (-item[key], key))
+        }
+        for item, keys in zip(merged, kept, strict=True)
+    ]
+
+
+def _cut(ranked: Sequence[Sequence[str]], max_tags: int, min_items: int) -> list[list[str]]:
+    """The first ``max_tags`` of each item's ranked tags, each on at least ``min_items`` items.
+
+    A tag that the cut leaves on fewer items goes, the rarest first, and the next best of its items
+    move up; they may be what another such tag lacked.
+    """
+    spread = Counter(key for keys in ranked for key in keys)
+    waiting = [iter([key for key in keys if spread[key] >= min_items]) for keys in ranked]
+    kept: list[list[str]] = [[] for _ in ranked]
+    holders: dict[str, list[int]] = {}
+    out: set[str] = set()
+    scarce: list[tuple[int, str]] = []
+
+    def fill(item: int) -> None:
+        for key in waiting[item]:
+            if key not in out:
+                kept[item].append(key)
+                holders.setdefault(key, []).append(item)
+                if len(holders[key]) < min_items:
+                    heappush(scarce, (spread[key], key))
+            if len(kept[item]) == max_tags:
+                break
+
+    for item in range(len(ranked)):
+        fill(item)
+    while scarce:
+        _, key = heappop(scarce)
+        if key not in out and len(holders[key]) < min_items:
+            out.add(key)
+            for item in holders[key]:
+                kept[item].remove(key)
+                fill(item)
+    return kept
+
+
+def _report(domains: list[str], tags: list[dict[str, float]]) -> str:
+    names = list(dict.fromkeys(domains))
+    counts = {name: Counter[str]() for name in names}
+    items, tagged, given = Counter[str](), Counter[str](), Counter[str]()
+    for domain, own in zip(domains, tags, strict=True):
+        counts[domain].update(own.keys())
+        items[domain] += 1
+        tagged[domain] += bool(own)
+        given[domain] += len(own)
+    everything: Counter[str] = sum(counts.values(), Counter())
+    shared = [tag for tag in everything if sum(tag in counts[name] for name in names) > 1]
+    rows: list[list[object]] = [
+        [name, items[name], items[name] - tagged[name], len(counts[name]), f"{mean:.1f}"]
+        for name in names
+        for mean in [given[name] / max(items[name], 1)]
+    ]
+    rows.append(
+        [
+            "all",
+            items.total(),
+            items.total() - tagged.total(),
+            len(everything),
+            f"{given.total() / max(items.total(), 1):.1f}",
+        ]
+    )
+    lines = [table(["domain", "items", "without tags", "different tags", "tags an item"], rows)]
+    lines.append(f"tags of more than one domain: {len(shared):,}")
+    most = [(f"in {name}", counts[name]) for name in names]
+    bridges = Counter({tag: everything[tag] for tag in shared})
+    for what, counter in [*most, ("in more than one domain", bridges)]:
+        top = sorted(counter.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_FREQUENT]
+        lines.append(f"most frequent {what}: " + ", ".join(f"{t} ({n:,})" for t, n in top))
+    return "\n".join(lines)
+
+
+def _answers_report(answers: Responses, retry: Path) -> str:
+    read = sum(1 for own in answers.candidates if own)
+    lines = [f"{answers.answers:,} answers: tags of {read:,} of {len(answers.candidates):,} items"]
+    lines += [f"  {n:,} × {reason}" for reason, n in answers.problems.most_common() if n]
+    if answers.dropped_tags:
+        lines.append(f"  {answers.dropped_tags:,} list members dropped: too long, or no word")
+    if answers.retry:
+        lines.append(f"  {len(answers.retry):,} items to ask again: {retry.name}")
+    return "\n".join(lines)

@@ -1,0 +1,68 @@
+"""The command line: help, exit codes, one line for an error."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recbole_tema.dataset_tools.cli import main
+from recbole_tema.formats import DatasetFiles, read_interactions
+
+HEAD = "user_id,item_id,timestamp\n"
+
+
+@pytest.mark.parametrize("command", ["build", "encode", "tag"])
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    assert f"recbole-tema-data {command} " in capsys.readouterr().out
+
+
+def test_help_needs_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['x', 'encode', '--help']\n"
+        "from recbole_tema.dataset_tools.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'transformers', 'sklearn', 'recbole'} & set(sys.modules)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=root)
+
+
+def test_build_tag_and_encode(tmp_path, write, capsys) -> None:
+    x = write("x.csv", HEAD + "a,x1,1\na,x2,2\na,x1,9\n")
+    y = write("y.csv", HEAD + "a,y1,3\na,bad item,3\n")
+    items = write("i.csv", "item_id,title\nx1,red bag\nx2,red box\n")
+    call = ["build", "--name", "d", "--out", str(tmp_path), "--domain", f"x={x}", "--domain"]
+    call += [f"y={y}", "--items", f"x={items}", "--max-length", "3"]
+    assert main(call) == 2
+    error = capsys.readouterr().err
+    assert "1 bad rows, nothing was written" in error
+    assert "y.csv, line 3" in error
+
+    assert main([*call, "--allow-bad-rows"]) == 0
+    assert "left out 1 bad rows, listed in d.bad_rows.csv" in capsys.readouterr().out
+    files = DatasetFiles(tmp_path / "d")
+    assert read_interactions(files.inter)["item_id"].tolist() == ["x2", "y1", "x1"]
+    assert "--allow-bad-rows" in files.properties.read_text()
+
+    assert main(["tag", str(tmp_path / "d"), "--min-items", "1"]) == 0
+    assert main(["encode", str(tmp_path / "d")]) == 0
+    assert files.features("tag").is_file()
+
+
+def test_an_error_is_one_line_and_code_2(tmp_path, write, capsys) -> None:
+    assert main(["tag", str(tmp_path / "none")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("recbole-tema-data tag: ")
+    assert error.count("\n") == 1
+    assert main(["build", "--name", "d", "--out", str(tmp_path), "--domain", "x=none.csv"]) == 2
+    assert "none.csv: no such file" in capsys.readouterr().err
+    twice = ["--domain", "x=a", "--domain", "x=b"]
+    assert main(["build", "--name", "d", "--out", str(tmp_path), *twice]) == 2
+    assert "given twice" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["build", "--name", "d", "--out", str(tmp_path), "--domain", "x"])

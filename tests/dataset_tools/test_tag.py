@@ -1,0 +1,170 @@
+"""Tags from keywords and from answers."""
+
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from recbole_tema.dataset_tools.keywords import inverse_frequency, tag_key
+from recbole_tema.dataset_tools.tag import choose_tags, tag_dataset
+from recbole_tema.formats import DatasetFiles, FormatError, read_items, read_tags
+
+
+def tags_of(folder: Path) -> dict[str, dict[str, float]]:
+    files = DatasetFiles(folder)
+    return read_tags(files.tags, read_items(files.items)["item_id"].tolist())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Bags", "bag"),
+        ("Berries", "berry"),
+        ("Boxes", "box"),
+        ("Tea  Pots", "tea pot"),
+        ("watches", "Watch"),
+    ],
+)
+def test_spellings_of_one_tag(one: str, other: str) -> None:
+    assert tag_key(one) == tag_key(other)
+
+
+@pytest.mark.parametrize("word", ["glass", "bus", "iris", "gas"])
+def test_words_that_only_look_like_plurals(word: str) -> None:
+    assert tag_key(word) in (word, "gas")
+
+
+def test_inverse_frequency_by_hand() -> None:
+    # Three items with tags: "art" is on all three, in two spellings, "pen" on one.
+    weights = inverse_frequency([["Arts"], ["art", "Pen"], ["Art"], []])
+    assert weights == pytest.approx({"art": math.log(2) / math.log(4), "pen": 1.0})
+
+
+def test_keywords_of_the_small_data_set(small: Path) -> None:
+    report = tag_dataset(small)
+    tags = tags_of(small)
+    # Of the words cotton, red, bag, paper and wool are on two items, of the pairs "cotton bag";
+    # "12 oz" is no tag. The most frequent spelling of bag/bags is shown.
+    assert set(tags["x2"]) == {"cotton", "red", "Bags", "cotton bag"}
+    assert set(tags["x3"]) == {"wool"}
+    assert tags["x4"] == {}
+    assert set(tags["y1"]) == {"Paper", "Bags"}
+    assert all(0 < score <= 1 for own in tags.values() for score in own.values())
+    assert re.search(r"^x +4 +1 +5 ", report, re.MULTILINE)
+    # cotton, bag, wool
+    assert "tags of more than one domain: 3" in report
+
+
+def test_min_items_one_keeps_pairs_and_phrases(small: Path) -> None:
+    tag_dataset(small, min_items=1, max_tags=20)
+    tags = tags_of(small)
+    assert set(tags["x3"]) == {"wool", "Yarn", "wool yarn"}
+    # The comma parts "bag" from "red"; the category of two words is one tag.
+    assert set(tags["x1"]) == {"cotton", "red", "Bags", "cotton bag", "Arts & Crafts"}
+
+
+def test_choose_tags_keeps_the_best_and_the_frequent() -> None:
+    a = [
+        {"Pens": 0.9, "Art": 0.2, "Once": 1.0},
+        {"pen": 0.9, "art": 0.3},
+        {"Art": 0.1, "Pens": 0.5},
+    ]
+    best = choose_tags([a], max_tags=1, min_items=2)
+    assert best == [
+        {"Pens": 0.9},
+        {"Pens": 0.9},
+        {"Pens": 0.5},
+    ]
+    assert choose_tags([a], max_tags=2, min_items=3) == [
+        {"Pens": 0.9, "Art": 0.2},
+        {"Pens": 0.9, "Art": 0.3},
+        {"Pens": 0.5, "Art": 0.1},
+    ]
+
+
+def test_a_tag_that_falls_under_min_items_by_the_cut_makes_room() -> None:
+    # The cut leaves each tag on one item. "a" goes first; "b" moves up and is on two; "c" goes.
+    source = [{"a": 0.9, "b": 0.8}, {"a": 0.5, "b": 0.9, "c": 0.2}, {"c": 0.3}]
+    assert choose_tags([source], max_tags=1, min_items=2) == [{"b": 0.8}, {"b": 0.9}, {}]
+
+
+def test_the_first_source_comes_first() -> None:
+    first = [{"a": 0.1}, {"a": 0.1}]
+    second = [{"b": 1.0, "A": 0.5}, {"b": 1.0}]
+    assert choose_tags([first, second], max_tags=1, min_items=2) == [{"a": 0.5}, {"a": 0.1}]
+
+
+def responses(write, rows: list[tuple[object, object]], extra: str = "") -> Path:
+    lines = [json.dumps({"item_id": i, "model": "m", "content": c}) for i, c in rows]
+    return write("answers.jsonl.gz", "\n".join(lines) + "\n" + extra)
+
+
+def test_answers_are_read_and_the_rest_kept_for_retry(small: Path, write) -> None:
+    path = responses(
+        write,
+        [
+            ("x1", '["Bags", "Arts"]'),
+            ("x2", '["bag", "Arts", "Once"]'),
+            ("x3", "I cannot say \ud83d"),
+            ("y1", '["Arts"]'),
+            ("y2", "nan"),
+            ("y2", '["Arts", "Bags"]'),
+            ("gone", '["Arts"]'),
+            (None, '["Arts"]'),
+        ],
+        extra="{not json\n",
+    )
+    report = tag_dataset(small, responses=path)
+    tags = tags_of(small)
+    # Four items have tags: "arts" on four weighs log 2 / log 5, "bag" on three log 7/3 / log 5.
+    assert tags["x1"] == {
+        "Bags": pytest.approx(math.log1p(4 / 3) / math.log(5), abs=1e-4),
+        "Arts": pytest.approx(math.log(2) / math.log(5), abs=1e-4),
+    }
+    assert set(tags["x2"]) == {"Bags", "Arts"}
+    assert tags["x3"] == tags["x4"] == tags["y3"] == {}
+    retry = [json.loads(line) for line in DatasetFiles(small).tags_retry.read_text().splitlines()]
+    assert retry == [
+        {"item_id": "x3", "reason": "refusal", "content": "I cannot say \ud83d"},
+        {"item_id": "x4", "reason": "no answer for this item", "content": None},
+        {"item_id": "y3", "reason": "no answer for this item", "content": None},
+    ]
+    for line in (
+        "8 answers: tags of 4 of 7 items",
+        "2 × no answer for this item",
+        "1 × refusal",
+        "1 × answer for an item that the data set does not have",
+        "1 × answer without item_id",
+        "1 × not a JSON object",
+        "1 × answer that a later one of the same item replaces",
+        "3 items to ask again",
+    ):
+        assert line in report
+
+
+def test_a_full_set_of_answers_leaves_no_retry_file(small: Path, write) -> None:
+    ids = read_items(DatasetFiles(small).items)["item_id"]
+    DatasetFiles(small).tags_retry.write_text("old")
+    tag_dataset(small, responses=responses(write, [(item, '["Arts"]') for item in ids]))
+    assert not DatasetFiles(small).tags_retry.exists()
+
+
+def test_both_sources(small: Path, write) -> None:
+    path = responses(write, [("x1", '["Gift", "Bags"]'), ("x3", '["Gift", "Yarn"]')])
+    tag_dataset(small, responses=path, sources=["responses", "keywords"])
+    tags = tags_of(small)
+    assert set(tags["x1"]) == {"Gift", "Bags", "cotton", "red", "cotton bag"}
+    assert set(tags["x3"]) == {"Gift", "wool"}
+
+
+def test_settings_that_do_not_go_together(small: Path, write) -> None:
+    with pytest.raises(FormatError, match="go together"):
+        tag_dataset(small, sources=["responses"])
+    with pytest.raises(FormatError, match="expected keywords or responses"):
+        tag_dataset(small, sources=["magic"])
+    with pytest.raises(FormatError, match="must be 1 or more"):
+        tag_dataset(small, max_tags=0)
+    with pytest.raises(FormatError, match="no answers in it"):
+        tag_dataset(small, responses=write("empty.jsonl", ""))
