@@ -13,6 +13,9 @@ if _root is not None and str(_root) not in __path__:
 def __getattr__(name: str):
     # Lazy, so that `recbole-tema-data` does not pay for importing RecBole and torch.
     if name == "run_recbole_tema":
+        from recbole_tema.compat import require_compatible_versions
+
+        require_compatible_versions()
         from recbole_tema.quick_start import run_recbole_tema
 
         return run_recbole_tema

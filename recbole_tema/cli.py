@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = settings_of(rest)
         if arguments.candidates:
             settings["candidates"] = arguments.candidates
-        from recbole_tema.quick_start import run_recbole_tema
+        from recbole_tema import run_recbole_tema
 
         run_recbole_tema(
             model=arguments.model,

@@ -12,8 +12,9 @@ from recbole_tema.compat import add_numpy_aliases, require_compatible_versions
 require_compatible_versions()
 
 import numpy as np  # noqa: E402
+import yaml  # noqa: E402
 from recbole.config import Config  # noqa: E402
-from recbole.utils import InputType, ModelType  # noqa: E402
+from recbole.utils import ModelType  # noqa: E402
 
 from recbole_tema._layout import properties_dir  # noqa: E402
 from recbole_tema.formats import DatasetFiles  # noqa: E402
@@ -53,6 +54,15 @@ class TEMAConfig(Config):
         # cli.py reads the command line, once; a program that calls us keeps its own arguments.
         return {}
 
+    def _load_config_files(self, file_list: list[str] | None) -> dict[str, Any]:
+        settings: dict[str, Any] = {}
+        for file in file_list or []:
+            try:
+                settings.update(super()._load_config_files([file]))
+            except (yaml.YAMLError, TypeError, ValueError) as error:
+                raise ValueError(f"{file}: expected YAML of keys and values ({error})") from error
+        return settings
+
     def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
         return {key: parse_value(value) for key, value in config_dict.items()}
 
@@ -79,7 +89,11 @@ class TEMAConfig(Config):
             DatasetFiles(Path(data_path) / dataset).properties,
         ):
             if file.is_file():
+                eval_args = self.internal_config_dict["eval_args"]
                 self._update_internal_config_dict(file)
+                # A file may set one of them and leave the others.
+                eval_args = {**eval_args, **self.internal_config_dict["eval_args"]}
+                self.internal_config_dict["eval_args"] = eval_args
 
     def _get_final_config_dict(self) -> dict[str, Any]:
         final = super()._get_final_config_dict()
@@ -92,7 +106,12 @@ class TEMAConfig(Config):
         return final
 
     def _complete_eval_args(self, final: dict[str, Any]) -> dict[str, Any]:
-        """The user's eval_args over our defaults; RecBole would fill the gaps with a random split."""
+        """The user's eval_args over our defaults; RecBole fills the gaps with a random split."""
+        if not isinstance(final["eval_args"], dict):
+            raise ValueError(
+                "eval_args: expected keys and values such as {mode: uni999}, got "
+                f"{final['eval_args']!r}"
+            )
         eval_args = {**self.internal_config_dict["eval_args"], **final["eval_args"]}
         if eval_args["split"] != {"LS": "valid_and_test"} or eval_args["order"] != "TO":
             raise ValueError(
@@ -106,27 +125,30 @@ class TEMAConfig(Config):
         """The candidate modes of the test, e.g. ["full", "uni999"]; the first one validates."""
         chosen = final.get("candidates")
         mode = final["eval_args"]["mode"]
+        by_phase = mode if isinstance(mode, dict) else {"valid": mode, "test": mode}
         if chosen:
-            modes = chosen.split(",") if isinstance(chosen, str) else list(chosen)
-            modes = [str(each).strip() for each in modes]
-            final["eval_args"]["mode"] = {"valid": modes[0], "test": modes[0]}
+            listed = chosen if isinstance(chosen, (list, tuple)) else str(chosen).split(",")
+            modes = [str(each).strip() for each in listed]
+            by_phase = {"valid": modes[0], "test": modes[0]}
         else:
-            modes = [mode["test"] if isinstance(mode, dict) else mode]
-        for each in [*modes, *(mode.values() if isinstance(mode, dict) else [])]:
+            modes = [by_phase[phase] for phase in ("test", "valid") if phase in by_phase][:1]
+        final["eval_args"]["mode"] = by_phase
+        for each in [*modes, *by_phase.values()]:
             negatives_of(each)
         return modes
 
     def _set_default_parameters(self) -> None:
-        data_path = self.final_config_dict["data_path"]
+        data_path, metrics = self.final_config_dict["data_path"], self.final_config_dict["metrics"]
+        metrics = [metrics] if isinstance(metrics, str) else metrics
+        unknown = {name.lower() for name in metrics} - KNOWN_METRICS
+        if unknown:
+            raise ValueError(
+                f"metrics: {sorted(unknown)} are not computed; every case has one target, so "
+                "choose from Hit, NDCG and MRR (Recall is Hit, Precision is Hit / k)"
+            )
         super()._set_default_parameters()
         # RecBole reads a data set called ml-100k from inside its own wheel; ours has domains.
         self.final_config_dict["data_path"] = os.path.join(data_path, self.dataset)
-        unknown = {name.lower() for name in self.final_config_dict["metrics"]} - KNOWN_METRICS
-        if unknown:
-            raise ValueError(
-                f"metrics: {sorted(unknown)} are not computed; every case has one target, so choose "
-                "from Hit, NDCG and MRR (Recall is Hit, Precision is Hit / k)"
-            )
 
     def _warn_of_unknown_keys(self) -> None:
         known = set(self.internal_config_dict)
@@ -136,7 +158,7 @@ class TEMAConfig(Config):
             if key not in known:
                 close = difflib.get_close_matches(key, known, 1)
                 hint = f"; did you mean {close[0]}?" if close else ""
-                getLogger().warning(f"setting {key!r} is known to no property file{hint}")
+                getLogger().warning(f"{self.model} has no setting {key!r}{hint}")
 
 
 def parse_value(value: Any) -> Any:
@@ -149,7 +171,7 @@ def parse_value(value: Any) -> Any:
         return value
     try:
         return ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return {"true": True, "false": False, "null": None, "~": None}.get(value.lower(), value)
 
 
@@ -161,17 +183,7 @@ def negatives_of(mode: str) -> int | None:
     """
     if mode == "full":
         return None
-    number = mode.removeprefix("uni")
-    if not mode.startswith("uni") or not number.isdigit() or int(number) == 0:
+    number = str(mode).removeprefix("uni")
+    if not str(mode).startswith("uni") or not number.isdecimal() or int(number) == 0:
         raise ValueError(f"candidates: expected full or uniN such as uni999, got {mode!r}")
     return int(number)
-
-
-def is_sequential(config: Config) -> bool:
-    """Whether the model reads histories (else it knows a user by id only)."""
-    return config["MODEL_TYPE"] == ModelType.SEQUENTIAL
-
-
-def samples_negatives(config: Config) -> bool:
-    """Whether the model's training rows carry sampled negative items."""
-    return config["MODEL_INPUT_TYPE"] == InputType.PAIRWISE

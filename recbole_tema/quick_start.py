@@ -14,7 +14,8 @@ from recbole.utils import get_local_time, init_logger
 
 from recbole_tema.config import TEMAConfig
 from recbole_tema.data.dataset import CrossDomainDataset
-from recbole_tema.dataset_tools.movielens import ML_100K, build_ml100k
+from recbole_tema.dataset_tools.movielens import NAME as ML_100K
+from recbole_tema.dataset_tools.movielens import build_ml100k
 from recbole_tema.formats import atomic_write
 from recbole_tema.report import (
     Cases,

@@ -39,13 +39,13 @@ class CrossDomainDataset(SequentialDataset):
     """Two domains of one set of users, as ``recbole-tema-data build`` writes them.
 
     Item ids are 1 … N with the first domain's items in front, so that a domain is a range of ids;
-    0 is padding. Histories stay flat (see :mod:`recbole_tema.data.sequences`); after
-    :meth:`build`, ``dataset[index]`` cuts rows from them.
+    0 is padding. Histories stay flat (see :mod:`recbole_tema.data.sequences`); with rows (see
+    :func:`recbole_tema.data.loaders.data_preparation`), ``dataset[index]`` cuts rows from them.
 
     Attributes:
         domains: names of the two domains.
         domain_ranges: for each domain the half-open range ``(start, stop)`` of its item ids.
-        rows: of a built data set: its training rows or its cases.
+        rows: of a prepared data set: its training rows or its cases.
 
     Raises:
         FormatError: files are missing or do not fit each other.
@@ -71,6 +71,7 @@ class CrossDomainDataset(SequentialDataset):
             )
         super()._load_data(token, dataset_path)
         self.item_feat = self._in_domain_order(self.item_feat)
+        self._refuse_unknown_items()
 
     def _load_inter_feat(self, token: str, dataset_path: str) -> None:
         if self.benchmark_filename_list is None:
@@ -114,6 +115,17 @@ class CrossDomainDataset(SequentialDataset):
         rank = item_feat[DOMAIN].map({name: at for at, name in enumerate(self.domains)})
         return item_feat.iloc[np.argsort(rank.to_numpy(), kind="stable")].reset_index(drop=True)
 
+    def _refuse_unknown_items(self) -> None:
+        """RecBole would drop their events unseen, or give them ids beyond both domains."""
+        of_events = self.inter_feat[self.iid_field]
+        unknown = of_events[~of_events.isin(self._file_tokens)].unique()
+        if len(unknown):
+            raise FormatError(
+                f"{self.files.folder}: {len(unknown)} items of the interactions have no row in "
+                f"{self.files.items.name}, first {list(unknown[:3])}; build the data set anew with "
+                "recbole-tema-data build"
+            )
+
     # ---- RecBole's processing, adapted -------------------------------------------------------
 
     def _data_processing(self) -> None:
@@ -131,15 +143,20 @@ class CrossDomainDataset(SequentialDataset):
         self.inter_feat = by_time.drop_duplicates([self.uid_field, self.iid_field], keep=keep)
 
     def _get_remap_list(self, field_list: np.ndarray) -> list[tuple[pd.DataFrame, str, Any]]:
-        # Item ids follow the order of the items, not of the interactions.
-        remap_list = super()._get_remap_list(field_list)
+        # Item ids follow the order of the items, not of the interactions. Pre-split data name the
+        # lists of items as an alias, but they were read into single events already.
+        known = [field for field in field_list if field in self.field2type]
+        remap_list = super()._get_remap_list(known)
         return sorted(remap_list, key=lambda entry: entry[0] is not self.item_feat)
 
     def _benchmark_presets(self) -> None:
         """Nothing to prepare: rows are cut from flat histories."""
 
     def _change_feat_format(self) -> None:
-        Dataset._change_feat_format(self)
+        if isinstance(self.item_feat, pd.DataFrame):  # else prepared before, for another model
+            Dataset._change_feat_format(self)
+        if not self.reads_histories:
+            return
         list_field = self.iid_field + self.config["LIST_SUFFIX"]
         self.item_id_list_field = list_field
         self.set_field_property(
@@ -184,7 +201,7 @@ class CrossDomainDataset(SequentialDataset):
 
     def tags(self) -> ItemTags | None:
         """The items' tags with scores; None where the data set has none."""
-        return load_tags(self.files, self._item_tokens)
+        return load_tags(self.files, self._file_tokens, self._item_tokens)
 
     @property
     def _item_tokens(self) -> list[str]:

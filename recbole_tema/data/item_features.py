@@ -76,22 +76,24 @@ def load_features(
     )
 
 
-def load_tags(files: DatasetFiles, id_tokens: list[str]) -> ItemTags | None:
+def load_tags(
+    files: DatasetFiles, file_tokens: list[str], id_tokens: list[str]
+) -> ItemTags | None:
     """The tags of the items by item id, or None without a tags file.
 
     The tag list is sorted by name, so that it does not depend on the order of the file.
+
+    Args:
+        files: the data set's files.
+        file_tokens: item tokens of the ``.item`` file, each of which must have its line.
+        id_tokens: the tokens of item ids 1, 2, … N.
 
     Raises:
         FormatError: the tags or the vectors of the tag strings do not fit the data set.
     """
     if not files.tags.is_file():
         return None
-    tags = read_tags(files.tags)
-    if missing := [token for token in id_tokens if token not in tags]:
-        raise FormatError(
-            f"{files.tags}: {len(missing)} items of the data set have no line, first "
-            f"{missing[:3]}; make the tags anew with: recbole-tema-data tag {files.folder}"
-        )
+    tags = read_tags(files.tags, known_items=file_tokens)
     names = sorted({name for token in id_tokens for name in tags[token]})
     number = {name: at + 1 for at, name in enumerate(names)}
     most = max((len(tags[token]) for token in id_tokens), default=0)

@@ -89,20 +89,24 @@ def data_preparation(
         the training loader and the loaders of the validation and the test cases.
 
     Raises:
-        ValueError: the model scores users by id, and test users have no training row.
+        ValueError: nothing to train on or to evaluate; the model scores users by id, and some users
+            to evaluate have no training row; or negatives are asked for where none can be used.
     """
-    dataset._change_feat_format()
     reads_histories = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
     windows = trains_on_windows(config.model_class)
     dataset.reads_histories = reads_histories
+    dataset._change_feat_format()
     # RecBole's models may be built for one width; ours take any.
     dataset.row_width = None if windows else config["MAX_ITEM_LIST_LENGTH"]
     histories, valid, test = dataset.split()
 
     events = _events(dataset, histories)
     train_set = dataset.with_rows(_training_rows(config, dataset, histories, events), events)
+    if len(train_set) == 0:
+        raise ValueError("no row to train on: no history has two items in the training part")
     if not reads_histories:
-        _refuse_unknown_users(config, events[dataset.uid_field].numpy(), test.users)
+        evaluated = np.concatenate([valid.users, test.users])
+        _refuse_unknown_users(config, events[dataset.uid_field].numpy(), evaluated)
     train = get_dataloader(config, "train")(
         config, train_set, _sampler(config, dataset, train_set), shuffle=config["shuffle"]
     )
@@ -149,6 +153,12 @@ def _sampler(config: Config, dataset: CrossDomainDataset, train_set: CrossDomain
     args = config["train_neg_sample_args"]
     if args["distribution"] == "none":
         return None
+    if trains_on_windows(config.model_class):
+        # RecBole's loader would put sampled items in the place of targets.
+        raise ValueError(
+            f"train_neg_sample_args: {config['model']} samples its negatives itself (n_negatives); "
+            "leave this one at ~"
+        )
     if dataset.reads_histories:
         sampler = RepeatableSampler(["train"], train_set, args["distribution"], args["alpha"])
     else:
@@ -156,12 +166,13 @@ def _sampler(config: Config, dataset: CrossDomainDataset, train_set: CrossDomain
     return sampler.set_phase("train")
 
 
-def _refuse_unknown_users(config: Config, trained: Ints, tested: Ints) -> None:
+def _refuse_unknown_users(config: Config, trained: Ints, evaluated: Ints) -> None:
     """A model that knows users by id alone cannot score one it never saw; Pop scores none."""
-    unknown = np.setdiff1d(tested, trained)
+    unknown = np.setdiff1d(evaluated, trained)
     if len(unknown) and config["model"] != "Pop":
         raise ValueError(
             f"{config['model']} knows a user by id alone, and {len(unknown)} of "
-            f"{len(np.unique(tested))} test users have no training row in this data set (its split "
-            "holds users apart). Compare models that read histories, such as SASRec or GRU4Rec"
+            f"{len(np.unique(evaluated))} users to evaluate have no training row in this data set "
+            "(its split holds users apart). Compare models that read histories, such as SASRec or "
+            "GRU4Rec"
         )

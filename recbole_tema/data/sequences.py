@@ -53,10 +53,6 @@ class Rows:
         """(R,) the last item of each row."""
         return self.items[self.stops - 1]
 
-    def select(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "Rows":
-        """The rows at ``index``, in that order."""
-        return Rows(self.items, self.starts[index], self.stops[index], self.users[index])
-
     def shortened(self, max_length: int) -> "Rows":
         """The same rows with at most ``max_length`` items of input, the latest ones."""
         starts = np.maximum(self.starts, self.stops - 1 - max_length)

@@ -60,6 +60,9 @@ class CaseRanker:
         interaction = batch.interaction.to(device)
         targets = torch.from_numpy(self.loader.cases.targets[batch.cases]).to(device)
         scores = scores_in_domain(model, interaction, batch.domain, first, stop)
+        if scores is None and any(mode not in self._sampled for mode in self.modes):
+            items = torch.arange(first, stop, device=device).expand(len(targets), -1)
+            scores = self._scores_of_pairs(model, interaction, items)
         if scores is None:
             return self._ranks_by_pairs(model, batch, interaction, targets)
         target_scores = scores.gather(1, (targets - first)[:, None]).squeeze(1)
@@ -76,23 +79,31 @@ class CaseRanker:
     def _ranks_by_pairs(
         self, model: Any, batch: EvalBatch, interaction: Interaction, targets: Tensor
     ) -> dict[str, Tensor]:
-        """For models that can only score pairs: just the pairs that the modes ask for."""
-        first, stop = self.loader.dataset.domain_ranges[batch.domain]
+        """For models that can only score pairs: just the target and the sampled candidates."""
+        first, _ = self.loader.dataset.domain_ranges[batch.domain]
         ranks = {}
         for mode in self.modes:
-            valid = None
-            if mode in self._sampled:
-                items, valid = self._candidates(mode, batch, targets.device)
-                items = items.clamp(min=first)
-            else:
-                items = torch.arange(first, stop, device=targets.device)
-                items = items.expand(len(targets), -1)
-            field = self.loader.dataset.iid_field
-            both = torch.cat([targets[:, None], items], dim=1)
-            scores = _scores_of_pairs(model, interaction, both, field)
-            full = valid is None
-            ranks[mode] = rank_of_target(scores[:, 1:], scores[:, 0], full, valid)
+            items, valid = self._candidates(mode, batch, targets.device)
+            both = torch.cat([targets[:, None], items.clamp(min=first)], dim=1)
+            scores = self._scores_of_pairs(model, interaction, both)
+            ranks[mode] = rank_of_target(scores[:, 1:], scores[:, 0], False, valid)
         return ranks
+
+    def _scores_of_pairs(self, model: Any, interaction: Interaction, items: Tensor) -> Tensor:
+        """(B, C) scores of ``items`` (B, C), in portions."""
+        of_items = self.loader.dataset.get_item_feature()
+        columns = items.shape[1]
+        rows_at_once = max(PAIRS_AT_ONCE // columns, 1)
+        scores = []
+        for start in range(0, len(items), rows_at_once):
+            rows = slice(start, start + rows_at_once)
+            pairs = interaction[rows].repeat_interleave(columns)
+            chosen = items[rows].flatten().cpu()
+            # With the items' own columns in place of the target's.
+            for field in of_items.columns:
+                pairs[field] = of_items[field][chosen].to(items.device)
+            scores.append(model.predict(pairs).view(-1, columns))
+        return torch.cat(scores)
 
     def _candidates(
         self, mode: str, batch: EvalBatch, device: torch.device
@@ -118,21 +129,6 @@ def scores_in_domain(
     except NotImplementedError:
         return None
     return scores.view(len(interaction), -1)[:, first:stop]
-
-
-def _scores_of_pairs(
-    model: Any, interaction: Interaction, items: Tensor, item_field: str
-) -> Tensor:
-    """(B, C) scores of ``items`` (B, C), in portions."""
-    columns = items.shape[1]
-    rows_at_once = max(PAIRS_AT_ONCE // columns, 1)
-    scores = []
-    for start in range(0, len(items), rows_at_once):
-        rows = slice(start, start + rows_at_once)
-        pairs = interaction[rows].repeat_interleave(columns)
-        pairs.update(Interaction({item_field: items[rows].flatten()}))
-        scores.append(model.predict(pairs).view(-1, columns))
-    return torch.cat(scores)
 
 
 def _draw(loader: CaseLoader, number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

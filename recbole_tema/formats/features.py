@@ -44,7 +44,7 @@ class Features:
 
 def write_features(path: Path, features: Features) -> None:
     """Write a feature file; refuses shapes that do not fit and present vectors with NaN or inf."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     _check(path, features)
     present = np.asarray(features.present, bool)
@@ -67,7 +67,8 @@ def write_features(path: Path, features: Features) -> None:
         "offsets": offsets,
     }
     with atomic_write(path) as beside:
-        save_file(tensors, beside, metadata={FORMAT: json.dumps(about, sort_keys=True)})
+        # Not `save_file`: it makes files that only their owner may read.
+        beside.write_bytes(save(tensors, metadata={FORMAT: json.dumps(about, sort_keys=True)}))
 
 
 def read_features(path: Path, expected_tokens: Sequence[str] | None = None) -> Features:

@@ -10,6 +10,7 @@ One modality makes it the plain cross-entropy. Queries come divided by the tempe
 of unit length where the similarity is the cosine, so that a dot product is all that is left here.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -106,8 +107,8 @@ def sampled_mixture_cross_entropy(
             z_target = z_target.masked_fill(~target_present[m], -torch.inf)
             left_out = is_target | ~negative_present[m]
         z = (query @ negative.T).masked_fill(left_out, -torch.inf)
-        counted = (left_out.shape[1] - left_out.sum(dim=1)).clamp(min=1)
-        correction = (max(n_candidates[m] - 1, 1) / counted).log()
+        counted = (left_out.shape[1] - left_out.sum(dim=1)).clamp(min=1).to(z.dtype)
+        correction = math.log(max(n_candidates[m] - 1, 1)) - counted.log()
         over_negatives = z.logsumexp(dim=1) if negative_present is None else _logsumexp(z, dim=1)
         log_sum = torch.logaddexp(z_target, over_negatives + correction)
         # Neither the target nor a negative has the modality: it says nothing here.
@@ -119,10 +120,12 @@ def sampled_mixture_cross_entropy(
 
 def _log_weights(weights: Tensor, present: Sequence[Tensor] | None) -> Tensor:
     """(M,) log of the normalised weights of the modalities that some candidate has."""
+    usable = weights > 0
     if present is not None:
-        usable = torch.stack([each.any() for each in present]).to(weights.device)
-        weights = weights * usable
-    return (weights / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)).log()
+        usable = usable & torch.stack([each.any() for each in present]).to(weights.device)
+    # The others are put at 1 before the logarithm, whose gradient at 0 would be infinite.
+    total = (weights * usable).sum().clamp(min=torch.finfo(weights.dtype).tiny)
+    return (weights.where(usable, 1) / total).log().masked_fill(~usable, -torch.inf)
 
 
 def _logsumexp(values: Tensor, dim: int = 0) -> Tensor:

@@ -61,7 +61,8 @@ class MultiViewRecommender(SequentialRecommender):
     def __init__(self, config: Config, dataset: CrossDomainDataset) -> None:
         super().__init__(config, dataset)
         self.settings = settings = ModelSettings.from_config(config)
-        self.domain_ranges = dataset.domain_ranges
+        # The items that targets of each view compete with: X, Y, and both for the merged view.
+        self.candidate_ranges = [*dataset.domain_ranges, (1, self.n_items)]
         self.streams = nn.ModuleDict(self.build_streams(config, dataset))
         self.stream_names = list(self.streams)
         weights = [settings.modality_weights.get(name, 1.0) for name in self.stream_names]
@@ -77,10 +78,10 @@ class MultiViewRecommender(SequentialRecommender):
             for _ in range(1 if settings.share_encoder else 3)
         )
         self.register_buffer("item_domain", dataset.item_domain, persistent=False)
-        # For each domain how many of its items each term of the loss can score.
+        # For each range how many of its items each term of the loss can score.
         self.n_present = [
             [int(present.sum()) for present in self._present(torch.arange(start, stop))]
-            for start, stop in self.domain_ranges
+            for start, stop in self.candidate_ranges
         ]
         self.apply(self._init_weights)
         for module in self.modules():
@@ -157,7 +158,7 @@ class MultiViewRecommender(SequentialRecommender):
 
         A sum of weighted similarities is the dot product of concatenated vectors.
         """
-        if self.settings.fusion == "mixture" or len(vectors) == 1:
+        if self.settings.fusion != "score":
             return vectors
         if is_query:
             weights = self._mixture()
@@ -203,25 +204,25 @@ class MultiViewRecommender(SequentialRecommender):
         loss = tables[0].new_zeros(())
         for domain in (X, Y):
             events = (self.item_domain[targets] == domain).nonzero().squeeze(1)
-            for queries, seeing, weight in self._training_queries(domain, events, views):
-                nll = self._nll(queries, targets[seeing], domain, pools, tables, rows)
+            for queries, seeing, weight, among in self._training_queries(domain, events, views):
+                nll = self._nll(queries, targets[seeing], among, pools, tables, rows)
                 loss = loss + weight * nll.sum()
         return loss / len(targets)
 
     def _training_queries(
         self, domain: int, events: Tensor, views: dict[int, View]
-    ) -> list[tuple[list[Tensor], Tensor, float]]:
-        """For each loss of a target domain: queries, the events that have one, the weight λ."""
+    ) -> list[tuple[list[Tensor], Tensor, float, int]]:
+        """For each loss of a target domain: queries, the events that have one, λ, candidates."""
         weights = self.settings.train_view_weights
         if self.settings.view_join == "vectors":
             joined, reached = self._joined(domain, events, views, weights)
-            return [([query[reached] for query in joined], events[reached], 1.0)]
+            return [([query[reached] for query in joined], events[reached], 1.0, domain)]
         result = []
         for view in (domain, MERGED):
             if view in views and weights[view]:
                 seeing = events[views[view].last[events] >= 0]
                 queries = [self._to_query(state) for state in views[view].at(seeing)]
-                result.append((queries, seeing, weights[view]))
+                result.append((queries, seeing, weights[view], self._candidates_of(view, domain)))
         return result
 
     def _joined(
@@ -232,25 +233,34 @@ class MultiViewRecommender(SequentialRecommender):
         weights: tuple[float, float, float],
     ) -> tuple[list[Tensor], Tensor]:
         """Σ_v weight_v h^v for each stream, (P, d), and which events any view has reached."""
-        totals = [torch.zeros((), device=events.device) for _ in self.streams]
+        some_view = next(iter(views.values()))
+        totals = [state.new_zeros(len(events), state.shape[1]) for state in some_view.states]
         reached = torch.zeros_like(events, dtype=torch.bool)
         for view, weight in zip((domain, 1 - domain, MERGED), weights, strict=True):
-            if view not in views or not weight:
+            if view not in views or not weight or not len(views[view].states[0]):
                 continue
             sees = views[view].last[events] >= 0
             reached = reached | sees
-            states = views[view].at(events) if len(views[view].states[0]) else totals
             totals = [
                 total + weight * torch.where(sees[:, None], state, 0)
-                for total, state in zip(totals, states, strict=True)
+                for total, state in zip(totals, views[view].at(events), strict=True)
             ]
         return [self._to_query(total) for total in totals], reached
 
+    def _candidates_of(self, view: int, domain: int) -> int:
+        """The candidate range of a view's loss: the target's domain, for the merged view maybe all.
+
+        Eq. 9 for X+Y reads as a softmax over the items of both domains; the candidates of a test
+        case are those of its target's domain.
+        """
+        both = view == MERGED and self.settings.merged_candidates == "all"
+        return MERGED if both else domain
+
     def _candidate_pools(self) -> list[Tensor]:
-        """For each domain the items that targets are compared with: all, or a shared sample."""
+        """For each range the items that targets are compared with: all, or a shared sample."""
         number = self.settings.n_negatives
         pools = []
-        for start, stop in self.domain_ranges:
+        for start, stop in self.candidate_ranges:
             if number:
                 pool = torch.randint(start, stop, (number,), device=self.device)
             else:
@@ -262,7 +272,8 @@ class MultiViewRecommender(SequentialRecommender):
         self, items: Tensor, targets: Tensor, pools: list[Tensor]
     ) -> tuple[list[Tensor], Tensor]:
         """Vectors of the items that this step needs, each made once, and each item's row."""
-        needed = torch.cat([items.flatten(), targets, *pools]).unique()
+        used = pools if self.settings.merged_candidates == "all" else pools[:MERGED]
+        needed = torch.cat([items, targets, *used]).unique()
         rows = torch.zeros(self.n_items, dtype=torch.long, device=self.device)
         rows[needed] = torch.arange(len(needed), device=self.device)
         return [stream.vectors(needed) for stream in self.streams.values()], rows
@@ -271,24 +282,23 @@ class MultiViewRecommender(SequentialRecommender):
         self,
         queries: list[Tensor],
         targets: Tensor,
-        domain: int,
+        among: int,
         pools: list[Tensor],
         tables: list[Tensor],
         rows: Tensor,
     ) -> Tensor:
-        """-log P of the targets (P,) among the items of their domain."""
-        pool = pools[domain]
+        """-log P of the targets (P,) among the items of one candidate range."""
+        pool = pools[among]
+        start, stop = self.candidate_ranges[among]
         keys = [self._to_key(F.embedding(rows[pool], table)) for table in tables]
         queries, keys = self._fused(queries, True), self._fused(keys, False)
         weights = self._loss_weights()
         if not self.settings.n_negatives:
-            start = self.domain_ranges[domain][0]
             return mixture_cross_entropy(
                 queries, keys, targets - start, weights, self._present(pool)
             )
         positives = [self._to_key(F.embedding(rows[targets], table)) for table in tables]
-        start, stop = self.domain_ranges[domain]
-        counts = self.n_present[domain]
+        counts = self.n_present[among]
         complete = all(count == stop - start for count in counts)
         return sampled_mixture_cross_entropy(
             queries,
@@ -315,24 +325,32 @@ class MultiViewRecommender(SequentialRecommender):
         rows = torch.arange(self.n_items, device=padded.device)
         views = self.encode(padded[real], Packing.of(real), tables, rows)
         events = lengths.cumsum(dim=0) - 1
-        start, stop = self.domain_ranges[domain]
-        present = self._present(torch.arange(start, stop, device=padded.device))
-        keys = self._fused([self._to_key(table[start:stop]) for table in tables], False)
         weights = self.settings.score_view_weights
-
-        def probability(queries: list[Tensor]) -> Tensor:
-            fused = self._fused(queries, True)
-            return mixture_log_probability(fused, keys, self._loss_weights(), present).exp()
-
         if self.settings.view_join == "vectors":
-            return probability(self._joined(domain, events, views, weights)[0])
+            queries, _ = self._joined(domain, events, views, weights)
+            return self._probability(queries, tables, domain, domain)
+        start, stop = self.candidate_ranges[domain]
         total = tables[0].new_zeros(len(events), stop - start)
         for view, weight in zip((domain, 1 - domain, MERGED), weights, strict=True):
             if view in views and weight:
                 sees = views[view].last[events] >= 0
                 queries = [self._to_query(state) for state in views[view].at(events[sees])]
-                total[sees] += weight * probability(queries)
+                among = self._candidates_of(view, domain)
+                total[sees] += weight * self._probability(queries, tables, domain, among)
         return total
+
+    def _probability(
+        self, queries: list[Tensor], tables: list[Tensor], domain: int, among: int
+    ) -> Tensor:
+        """P of the items of ``domain`` (P, items) under a softmax over a candidate range."""
+        first, last = self.candidate_ranges[among]
+        start, stop = self.candidate_ranges[domain]
+        keys = self._fused([self._to_key(table[first:last]) for table in tables], False)
+        present = self._present(torch.arange(first, last, device=tables[0].device))
+        log_p = mixture_log_probability(
+            self._fused(queries, True), keys, self._loss_weights(), present
+        )
+        return log_p[:, start - first : stop - first].exp()
 
     def full_sort_predict(self, interaction: Interaction) -> Tensor:
         """Scores of all items, (B * (N + 1),): each domain's as if the target lay there.

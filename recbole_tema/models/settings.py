@@ -12,6 +12,7 @@ _CHOICES = {
     "similarity": ("cosine", "dot"),
     "view_join": ("probabilities", "vectors"),
     "feature_projection": ("linear", "none"),
+    "merged_candidates": ("domain", "all"),
 }
 VIEWS = ("single", "merged")
 
@@ -43,6 +44,7 @@ class ModelSettings:
     attn_dropout: float
     initializer_range: float
     n_negatives: int
+    merged_candidates: str
 
     @classmethod
     def from_config(cls, config: Config) -> "ModelSettings":
@@ -94,6 +96,7 @@ class ModelSettings:
             attn_dropout=float(_at_least(config, "attn_dropout_prob", 0)),
             initializer_range=float(config["initializer_range"]),
             n_negatives=int(_at_least(config, "n_negatives", 0)),
+            merged_candidates=config["merged_candidates"],
         )
 
     @property

@@ -11,7 +11,7 @@ from recbole.utils import init_seed
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.loaders import data_preparation
 from recbole_tema.evaluation.ranker import CaseRanker
-from recbole_tema.training.trainer import trainer_class
+from recbole_tema.training.trainer import trainer_class, validation_metric
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ def train_and_rank(config: Config, dataset: CrossDomainDataset) -> TrainedRun:
     The candidates of validation and test depend on ``candidate_seed`` alone, not on the model.
     """
     logger = getLogger()
+    valid_metric = validation_metric(config, dataset.domains)
     train_data, valid_data, test_data = data_preparation(config, dataset)
     seed = config["candidate_seed"]
     # The seeds differ, so that a user's validation and test cases do not share their draws.
@@ -54,6 +55,7 @@ def train_and_rank(config: Config, dataset: CrossDomainDataset) -> TrainedRun:
     model = config.model_class(config, train_data._dataset).to(config["device"])
     logger.info(model)
     trainer = trainer_class(config)(config, model)
+    trainer.valid_metric = valid_metric
 
     curve: list[tuple[int, float]] = []
     ends = [time.perf_counter()]

@@ -1,13 +1,16 @@
-"""RecBole's trainers, evaluating per domain; one mixin, put before whichever trainer a model needs."""
+"""RecBole's trainers, evaluating per domain: one mixin before whichever trainer a model needs."""
 
+import os
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from recbole.config import Config
-from recbole.utils import get_trainer
+from recbole.utils import get_local_time, get_trainer
 
-from recbole_tema.evaluation.metrics import ALL_DOMAINS, metrics_by_domain
+from recbole_tema.evaluation.metrics import ALL_DOMAINS, metric_names, metrics_by_domain
 from recbole_tema.evaluation.ranker import CaseRanker
 from recbole_tema.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -16,7 +19,8 @@ class PerDomainTrainer:
     """What our trainers change in RecBole's: evaluation and checkpoints.
 
     The validation metrics are those over all cases, by their plain names (``ndcg@10``), and each
-    domain's behind its name (``food/ndcg@10``); ``valid_metric`` may name any of them.
+    domain's behind its name (``food/ndcg@10``), in lower case; ``valid_metric`` may name any of
+    them (:func:`validation_metric`).
     """
 
     config: Config
@@ -24,6 +28,19 @@ class PerDomainTrainer:
     device: torch.device
     saved_model_file: str
     logger: Any
+
+    def __init__(self, config: Config, model: Any) -> None:
+        super().__init__(config, model)  # type: ignore[call-arg]
+        # RecBole names it by model and second: two runs started together would share the file.
+        name = f"{config['model']}-{config['dataset']}-{config['seed']}"
+        unique = f"{get_local_time()}-{os.getpid()}"
+        self.saved_model_file = os.path.join(config["checkpoint_dir"], f"{name}-{unique}.pth")
+
+    def fit(self, *args: Any, **kwargs: Any) -> tuple[float, dict[str, float]]:
+        """RecBole's training loop, without the warning that its GradScaler is spelt the old way."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r".*torch\.cuda\.amp\.GradScaler", FutureWarning)
+            return super().fit(*args, **kwargs)  # type: ignore[misc]
 
     @torch.no_grad()
     def evaluate(
@@ -69,7 +86,8 @@ class PerDomainTrainer:
         by_domain = metrics_by_domain(ranks, ranker.loader.domain, domains, self.config["topk"])
         flat = dict(by_domain[ALL_DOMAINS])
         for domain in domains:
-            flat.update({f"{domain}/{name}": value for name, value in by_domain[domain].items()})
+            for name, value in by_domain[domain].items():
+                flat[f"{domain}/{name}".lower()] = value
         return flat
 
     def _load_weights(self, checkpoint: dict[str, Any]) -> None:
@@ -85,7 +103,12 @@ class PerDomainTrainer:
             "cur_step": self.cur_step,
             "best_valid_score": self.best_valid_score,
             "state_dict": self.model.state_dict(),
-            "other_parameter": self.model.other_parameter(),
+            # Some of RecBole's models name whole modules there, which state_dict holds already.
+            "other_parameter": {
+                name: value
+                for name, value in self.model.other_parameter().items()
+                if not isinstance(value, torch.nn.Module)
+            },
             "optimizer": self.optimizer.state_dict(),
         }
         save_checkpoint(path, state)
@@ -96,6 +119,23 @@ class PerDomainTrainer:
     cur_step: int
     best_valid_score: float
     optimizer: torch.optim.Optimizer
+
+
+def validation_metric(config: Config, domains: Sequence[str]) -> str:
+    """The trainer's name of ``valid_metric``, such as ``ndcg@10``; RecBole's Hit@k is hr@k.
+
+    Raises:
+        ValueError: it names no metric that is computed.
+    """
+    names = metric_names(config["topk"])
+    known = [*names, *(f"{domain}/{name}".lower() for domain in domains for name in names)]
+    asked = str(config["valid_metric"]).lower().replace("hit@", "hr@")
+    if asked not in known:
+        raise ValueError(
+            f"valid_metric: expected one of {', '.join(known)} (the k are those of topk, and mrr is "
+            f"over all ranks); got {config['valid_metric']!r}"
+        )
+    return asked
 
 
 def trainer_class(config: Config) -> type[Any]:
