@@ -1,4 +1,6 @@
-"""Cross-domain sequential recommendation on RecBole: LLM-EMF, TEMA-LLM and the baselines beside them."""
+"""Cross-domain sequential recommendation on RecBole: LLM-EMF, TEMA-LLM and the baselines."""
+
+from typing import Any
 
 from recbole_tema._layout import checkout_root
 
@@ -10,7 +12,7 @@ if _root is not None and str(_root) not in __path__:
     __path__.append(str(_root))
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     # Lazy, so that `recbole-tema-data` does not pay for importing RecBole and torch.
     if name == "run_recbole_tema":
         from recbole_tema.compat import require_compatible_versions

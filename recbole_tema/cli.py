@@ -48,8 +48,11 @@ def parser() -> argparse.ArgumentParser:
         help="what a target is ranked with: full (all items of its domain), uni999 (999 sampled "
         "ones), or full,uni999 (both, from the same scores); default: uni999",
     )
-    add("--output", metavar="DIR", help="folder for metrics, ranks, tables and pictures; default: "
-        "a new one below results/")
+    add(
+        "--output",
+        metavar="DIR",
+        help="folder for metrics, ranks, tables and pictures; default: a new one below results/",
+    )
     return result
 
 

@@ -36,16 +36,16 @@ def require_compatible_versions() -> None:
         recbole = "none"
     if recbole != RECBOLE_VERSION:
         raise IncompatibleVersionError(
-            f"recbole_tema extends recbole {RECBOLE_VERSION}, but found {recbole}. pip falls back to "
-            "an older recbole where ray<=2.6.3 (which recbole asks for and recbole_tema never imports)"
-            " has no wheel, as on Python 3.12 and later. Run:\n"
+            f"recbole_tema extends recbole {RECBOLE_VERSION}, but found {recbole}. On Python 3.12 "
+            "and later pip leaves it out or takes an older one: ray<=2.6.3, which recbole asks for "
+            "and recbole_tema never imports, has no wheel there. Run:\n"
             f"    pip install --no-deps recbole=={RECBOLE_VERSION}"
         )
     pandas = metadata.version("pandas")
     if int(pandas.split(".")[0]) >= 3:
         raise IncompatibleVersionError(
-            f"recbole {RECBOLE_VERSION} corrupts data silently under pandas 3 (found {pandas}): its "
-            "fillna(inplace=True) acts on copies. Run:\n    pip install 'pandas>=2.2,<3'"
+            f"recbole {RECBOLE_VERSION} corrupts data silently under pandas 3 (found {pandas}): "
+            "its fillna(inplace=True) acts on copies. Run:\n    pip install 'pandas>=2.2,<3'"
         )
 
 

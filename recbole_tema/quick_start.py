@@ -8,7 +8,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from recbole.utils import get_local_time, init_logger
 
@@ -66,7 +65,9 @@ def run_recbole_tema(
     folder = Path(output) if output else _default_output(dataset, names)
     folder.mkdir(parents=True, exist_ok=True)
 
-    results, curves, checkpoints = [], {}, {}
+    results: list[RunResult] = []
+    curves: dict[str, dict[int, float]] = {}
+    checkpoints: dict[str, str] = {}
     for name, config in configs.items():
         _log_to_own_file(config)
         data = CrossDomainDataset(config)
@@ -114,14 +115,20 @@ def _default_output(dataset: str, names: list[str]) -> Path:
     return Path("results") / f"{dataset}-{'-'.join(names)}-{get_local_time()}"
 
 
+# RecBole's handlers for the model at hand; those of the program that calls us are left alone.
+_log_handlers: list[logging.Handler] = []
+
+
 def _log_to_own_file(config: TEMAConfig) -> None:
     root = logging.getLogger()
-    for handler in list(root.handlers):
-        # RecBole's init_logger does nothing while an earlier model's handlers are in place.
-        if isinstance(handler, logging.StreamHandler):
-            root.removeHandler(handler)
-            handler.close()
+    theirs = [handler for handler in root.handlers if handler not in _log_handlers]
+    for handler in _log_handlers:
+        handler.close()
+    # RecBole's init_logger does nothing while there are any.
+    root.handlers = []
     init_logger(config)
+    _log_handlers[:] = root.handlers
+    root.handlers = [*theirs, *_log_handlers]
 
 
 def _result(name: str, config: TEMAConfig, run: TrainedRun) -> RunResult:
@@ -137,11 +144,11 @@ def _result(name: str, config: TEMAConfig, run: TrainedRun) -> RunResult:
         seed=config["seed"],
         cases=cases,
         ranks=run.ranks,
-        epochs=len(run.curve),
+        epochs=run.epochs,
         best_epoch=run.best_epoch,
         parameters=run.parameters,
         train_seconds=run.train_seconds,
-        seconds_per_epoch=float(np.mean(run.epoch_seconds)) if run.epoch_seconds else 0.0,
+        seconds_per_epoch=run.train_seconds / max(run.epochs, 1),
         eval_seconds=run.eval_seconds,
     )
 

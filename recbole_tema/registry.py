@@ -1,4 +1,4 @@
-"""Which class stands behind which model name: ours are listed here, RecBole's own are the fallback."""
+"""Which class stands behind which model name: ours are listed, RecBole's are the fallback."""
 
 from importlib import import_module
 from typing import Any
@@ -26,6 +26,6 @@ def model_class(name: str) -> type[Any]:
     except (ValueError, AttributeError, ModuleNotFoundError) as error:
         # RecBole looks the module up in lower case and the class as written: both may miss.
         raise ValueError(
-            f"unknown model {name!r}. Ours: {', '.join(MODELS)}; besides, every model of RecBole by "
-            f"its exact name, such as SASRec, GRU4Rec, SRGNN, Pop, BPR, ItemKNN, NeuMF ({error})"
+            f"unknown model {name!r}. Ours: {', '.join(MODELS)}; besides, every model of RecBole "
+            f"by its exact name, such as SASRec, GRU4Rec, SRGNN, Pop, BPR, ItemKNN, NeuMF ({error})"
         ) from error

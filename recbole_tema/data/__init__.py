@@ -1,1 +1,1 @@
-"""The way from atomic files to batches: histories, rows, views, item features and tags in memory."""
+"""The way from atomic files to batches: histories, rows, item features and tags in memory."""

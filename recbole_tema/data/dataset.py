@@ -51,6 +51,7 @@ class CrossDomainDataset(SequentialDataset):
         FormatError: files are missing or do not fit each other.
     """
 
+    item_feat: Any
     domains: list[str]
     domain_ranges: list[tuple[int, int]]
     rows: Rows

@@ -76,9 +76,7 @@ def load_features(
     )
 
 
-def load_tags(
-    files: DatasetFiles, file_tokens: list[str], id_tokens: list[str]
-) -> ItemTags | None:
+def load_tags(files: DatasetFiles, file_tokens: list[str], id_tokens: list[str]) -> ItemTags | None:
     """The tags of the items by item id, or None without a tags file.
 
     The tag list is sorted by name, so that it does not depend on the order of the file.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from logging import getLogger
 from typing import Any
 
@@ -65,7 +66,7 @@ class CaseLoader:
 
     def __iter__(self) -> Iterator[EvalBatch]:
         cuts = self._cuts()
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        for start, stop in pairwise(cuts):
             cases = self._order[start:stop]
             yield EvalBatch(cases, int(self.domain[cases[0]]), self.dataset[cases])
 
@@ -112,9 +113,7 @@ def data_preparation(
     )
     max_length = config["MAX_ITEM_LIST_LENGTH"]
     cases = [
-        CaseLoader(
-            dataset.with_rows(rows.shortened(max_length), events), config["eval_batch_size"]
-        )
+        CaseLoader(dataset.with_rows(rows.shortened(max_length), events), config["eval_batch_size"])
         for rows in (valid, test)
     ]
     getLogger().info(

@@ -1,6 +1,7 @@
 """Item vectors by modality: E_id learned, E_img and E_tex frozen, e_tag a weighted multi-hot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -133,19 +134,23 @@ class Stream(nn.Module):
         self.dim = dims.pop()
         self.modalities = nn.ModuleList(modalities)
         self.gate = gate
-        self.gate_projection = nn.Linear(gate.dim, self.dim, bias=False) if gate else None
+        if gate is not None:
+            self.gate_projection = nn.Linear(gate.dim, self.dim, bias=False)
+
+    @property
+    def members(self) -> list[Modality]:
+        """The modalities that are added."""
+        return list(cast(Iterable[Modality], self.modalities))
 
     @property
     def present(self) -> Tensor:
         """(N + 1,) bool: the item has at least one of the modalities."""
-        present = self.modalities[0].present
-        for modality in self.modalities[1:]:
-            present = present | modality.present
-        return present
+        return torch.stack([modality.present for modality in self.members]).any(dim=0)
 
     def vectors(self, items: Tensor) -> Tensor:
         """(n, dim) vectors of ``items`` (n,)."""
-        total = sum(modality.vectors(items) for modality in self.modalities)
+        vectors = [modality.vectors(items) for modality in self.members]
+        total = vectors[0] if len(vectors) == 1 else torch.stack(vectors).sum(dim=0)
         if self.gate is not None:
             gate = 2 * torch.sigmoid(self.gate_projection(self.gate.vectors(items)))
             total = torch.where(self.gate.present[items, None], total * gate, total)
@@ -153,6 +158,4 @@ class Stream(nn.Module):
 
     def in_history(self, vectors: Tensor, items: Tensor) -> Tensor:
         """``vectors`` of ``items`` as a history shows them; see :meth:`Modality.in_history`."""
-        if len(self.modalities) == 1:
-            return self.modalities[0].in_history(vectors, items)
-        return vectors
+        return self.members[0].in_history(vectors, items) if len(self.members) == 1 else vectors

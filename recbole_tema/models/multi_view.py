@@ -1,7 +1,8 @@
 """What LLM-EMF and TEMA-LLM share: three views of a history, modalities, similarity and fusion."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_tema.data.dataset import CrossDomainDataset
-from recbole_tema.models.items import ID, Modality, Stream
+from recbole_tema.models.items import ID, Modality, Stream, TagModality
 from recbole_tema.models.layers import Packing
 from recbole_tema.models.losses import (
     mixture_cross_entropy,
@@ -42,7 +43,6 @@ class View:
         return [state[self.last[events]] for state in self.states]
 
 
-
 class MultiViewRecommender(SequentialRecommender):
     """Base of LLM-EMF and TEMA-LLM.
 
@@ -63,9 +63,9 @@ class MultiViewRecommender(SequentialRecommender):
         self.settings = settings = ModelSettings.from_config(config)
         # The items that targets of each view compete with: X, Y, and both for the merged view.
         self.candidate_ranges = [*dataset.domain_ranges, (1, self.n_items)]
-        self.streams = nn.ModuleDict(self.build_streams(config, dataset))
-        self.stream_names = list(self.streams)
-        weights = [settings.modality_weights.get(name, 1.0) for name in self.stream_names]
+        streams = self.build_streams(config, dataset)
+        self.streams = nn.ModuleDict(streams)
+        weights = [settings.modality_weights.get(name, 1.0) for name in streams]
         self.modality_weights = nn.Parameter(
             torch.tensor(weights).log(), requires_grad=settings.learn_modality_weights
         )
@@ -74,7 +74,7 @@ class MultiViewRecommender(SequentialRecommender):
         )
         # One encoder a stream for all views, or one for each view.
         self.encoders = nn.ModuleList(
-            nn.ModuleList(settings.encoder(stream.dim) for stream in self.streams.values())
+            nn.ModuleList(settings.encoder(stream.dim) for stream in streams.values())
             for _ in range(1 if settings.share_encoder else 3)
         )
         self.register_buffer("item_domain", dataset.item_domain, persistent=False)
@@ -85,11 +85,16 @@ class MultiViewRecommender(SequentialRecommender):
         ]
         self.apply(self._init_weights)
         for module in self.modules():
-            if hasattr(module, "load_tag_vectors"):
+            if isinstance(module, TagModality):
                 module.load_tag_vectors()
         self._tables: tuple[Any, list[Tensor]] | None = None
 
     item_domain: Tensor
+
+    @property
+    def stream_list(self) -> list[Stream]:
+        """The streams in their order."""
+        return list(cast(Iterable[Stream], self.streams.values()))
 
     def build_streams(self, config: Config, dataset: CrossDomainDataset) -> dict[str, Stream]:
         """The streams by name, in the order of ``modalities``."""
@@ -104,7 +109,7 @@ class MultiViewRecommender(SequentialRecommender):
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, (nn.Linear, nn.Embedding)):
             nn.init.normal_(module.weight, std=self.settings.initializer_range)
-            if getattr(module, "padding_idx", None) is not None:
+            if isinstance(module, nn.Embedding) and module.padding_idx is not None:
                 with torch.no_grad():
                     module.weight[module.padding_idx].fill_(0)
         if isinstance(module, nn.Linear) and module.bias is not None:
@@ -135,9 +140,9 @@ class MultiViewRecommender(SequentialRecommender):
     def _encode_view(
         self, view: int, items: Tensor, packing: Packing, tables: list[Tensor], rows: Tensor
     ) -> list[Tensor]:
-        encoders = self.encoders[0 if self.settings.share_encoder else view]
+        encoders = cast(nn.ModuleList, self.encoders[0 if self.settings.share_encoder else view])
         states = []
-        for stream, encoder, table in zip(self.streams.values(), encoders, tables, strict=True):
+        for stream, encoder, table in zip(self.stream_list, encoders, tables, strict=True):
             vectors = F.embedding(rows[items], table)
             states.append(encoder(stream.in_history(vectors, items), packing))
         return states
@@ -178,7 +183,7 @@ class MultiViewRecommender(SequentialRecommender):
 
     def _present(self, items: Tensor) -> list[Tensor]:
         """For each term of the loss (C,) bool, whether it can score each of ``items``."""
-        present = [stream.present[items] for stream in self.streams.values()]
+        present = [stream.present[items] for stream in self.stream_list]
         if self.settings.fusion == "mixture" or len(present) == 1:
             return present
         # In a sum an absent vector is zero and adds nothing; only an item with none is unscorable.
@@ -276,7 +281,7 @@ class MultiViewRecommender(SequentialRecommender):
         needed = torch.cat([items, targets, *used]).unique()
         rows = torch.zeros(self.n_items, dtype=torch.long, device=self.device)
         rows[needed] = torch.arange(len(needed), device=self.device)
-        return [stream.vectors(needed) for stream in self.streams.values()], rows
+        return [stream.vectors(needed) for stream in self.stream_list], rows
 
     def _nll(
         self,
@@ -327,8 +332,8 @@ class MultiViewRecommender(SequentialRecommender):
         events = lengths.cumsum(dim=0) - 1
         weights = self.settings.score_view_weights
         if self.settings.view_join == "vectors":
-            queries, _ = self._joined(domain, events, views, weights)
-            return self._probability(queries, tables, domain, domain)
+            queries, reached = self._joined(domain, events, views, weights)
+            return reached[:, None] * self._probability(queries, tables, domain, domain)
         start, stop = self.candidate_ranges[domain]
         total = tables[0].new_zeros(len(events), stop - start)
         for view, weight in zip((domain, 1 - domain, MERGED), weights, strict=True):
@@ -372,7 +377,7 @@ class MultiViewRecommender(SequentialRecommender):
         version = [(id(each), each._version) for each in parameters]
         if self._tables is None or self._tables[0] != version or torch.is_grad_enabled():
             everything = torch.arange(self.n_items, device=self.device)
-            tables = [stream.vectors(everything) for stream in self.streams.values()]
+            tables = [stream.vectors(everything) for stream in self.stream_list]
             if torch.is_grad_enabled():
                 return tables
             self._tables = (version, tables)

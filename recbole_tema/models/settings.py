@@ -5,6 +5,7 @@ from typing import Any
 
 from recbole.config import Config
 
+from recbole_tema.models.items import MODALITIES
 from recbole_tema.models.layers import SequenceEncoder
 
 _CHOICES = {
@@ -56,7 +57,7 @@ class ModelSettings:
         for key, choices in _CHOICES.items():
             if config[key] not in choices:
                 raise ValueError(f"{key}: expected one of {choices}, got {config[key]!r}")
-        views = list(config["views"])
+        views = _list(config, "views")
         if not views or set(views) - set(VIEWS):
             raise ValueError(f"views: expected some of {VIEWS}, got {views}")
         temperature = float(_at_least(config, "temperature", 0))
@@ -66,14 +67,22 @@ class ModelSettings:
             raise ValueError(
                 "fusion: early adds the modalities' vectors, which takes feature_projection: linear"
             )
-        modality_weights = dict(config["modality_weights"] or {})
+        modality_weights = config["modality_weights"] or {}
+        if not isinstance(modality_weights, dict):
+            raise ValueError(
+                f"modality_weights: expected a weight by modality, got {modality_weights!r}"
+            )
+        if unknown := set(modality_weights) - set(MODALITIES):
+            raise ValueError(
+                f"modality_weights: {sorted(unknown)} unknown; modalities {MODALITIES}"
+            )
         if any(weight <= 0 for weight in modality_weights.values()):
             raise ValueError(
                 f"modality_weights: expected positive numbers, got {modality_weights}; leave a "
                 "modality out of modalities to switch it off"
             )
         return cls(
-            modalities=list(config["modalities"]),
+            modalities=_list(config, "modalities"),
             modality_weights=modality_weights,
             learn_modality_weights=bool(config["learn_modality_weights"]),
             fusion=config["fusion"],
@@ -83,8 +92,8 @@ class ModelSettings:
             learn_temperature=bool(config["learn_temperature"]),
             views=views,
             view_join=config["view_join"],
-            train_view_weights=_three_weights(config, "train_view_weights"),
-            score_view_weights=_three_weights(config, "score_view_weights"),
+            train_view_weights=_view_weights(config, "train_view_weights", views),
+            score_view_weights=_view_weights(config, "score_view_weights", views),
             share_encoder=bool(config["share_encoder"]),
             embedding_size=int(_at_least(config, "embedding_size", 1)),
             n_layers=int(_at_least(config, "n_layers", 0)),
@@ -130,10 +139,21 @@ def _at_least(config: Config, key: str, least: float) -> Any:
     return value
 
 
-def _three_weights(config: Config, key: str) -> tuple[float, float, float]:
+def _list(config: Config, key: str) -> list[str]:
+    value = config[key]
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"{key}: expected a list such as ['{value}'], got {value!r}")
+    return list(value)
+
+
+def _view_weights(config: Config, key: str, views: list[str]) -> tuple[float, float, float]:
+    """The weights of two single-domain views and the merged one."""
     weights = config[key]
     good = isinstance(weights, (list, tuple)) and len(weights) == 3
-    if not good or any(weight < 0 for weight in weights) or not any(weights):
+    good = good and all(isinstance(each, (int, float)) and each >= 0 for each in weights)
+    if not good or not any(weights):
         raise ValueError(f"{key}: expected three numbers from 0 on, not all 0, got {weights!r}")
-    first, second, third = weights
-    return float(first), float(second), float(third)
+    first, second, third = (float(weight) for weight in weights)
+    if not ("single" in views and first + second > 0) and not ("merged" in views and third > 0):
+        raise ValueError(f"{key}: {weights} gives no weight to the views that are on, {views}")
+    return first, second, third

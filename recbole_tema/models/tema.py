@@ -42,6 +42,6 @@ class TEMA(LLMEMF):
         # Into the item vector: the sum of all modalities, or with several streams that of the id.
         streams = self.streams_of(modalities)
         host = ID if ID in streams else next(iter(streams))
-        members = list(streams[host].modalities)
+        members = streams[host].members
         enriched = Stream(members, gate=tag) if fusion == "gate" else Stream([*members, tag])
         return {**streams, host: enriched}

@@ -29,12 +29,16 @@ def load_checkpoint(path: str | Path, device: torch.device) -> dict[str, Any]:
         raise
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise ValueError(
-            f"{path}: not a checkpoint of recbole_tema, or a damaged one. RecBole's own checkpoints "
-            f"hold pickled objects, which are not loaded ({error})"
+            f"{path}: not a checkpoint of recbole_tema, or a damaged one. RecBole's own "
+            f"checkpoints hold pickled objects, which are not loaded ({error})"
         ) from error
 
 
 def _encode(value: Any) -> Any:
+    if scipy.sparse.issparse(value):  # before the dict that a DOK matrix is too
+        csr = value.tocsr()
+        parts = [torch.from_numpy(each) for each in (csr.data, csr.indices, csr.indptr)]
+        return {_SPARSE: parts, "shape": list(csr.shape)}
     if isinstance(value, dict):
         return {key: _encode(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
@@ -43,10 +47,6 @@ def _encode(value: Any) -> Any:
         return value.item()
     if isinstance(value, np.ndarray):
         return {_ARRAY: torch.from_numpy(value)}
-    if scipy.sparse.issparse(value):
-        csr = value.tocsr()
-        parts = [torch.from_numpy(each) for each in (csr.data, csr.indices, csr.indptr)]
-        return {_SPARSE: parts, "shape": list(csr.shape)}
     return value
 
 

@@ -132,8 +132,8 @@ def validation_metric(config: Config, domains: Sequence[str]) -> str:
     asked = str(config["valid_metric"]).lower().replace("hit@", "hr@")
     if asked not in known:
         raise ValueError(
-            f"valid_metric: expected one of {', '.join(known)} (the k are those of topk, and mrr is "
-            f"over all ranks); got {config['valid_metric']!r}"
+            f"valid_metric: expected one of {', '.join(known)} (the k are those of topk, and mrr "
+            f"is over all ranks); got {config['valid_metric']!r}"
         )
     return asked
 

@@ -1,0 +1,240 @@
+"""Ranks of models whose scores are a known table, under both kinds of candidates."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.data.loaders import data_preparation
+from recbole_tema.evaluation.ranker import CaseRanker
+from recbole_tema.evaluation.ranks import ScoreError
+from recbole_tema.formats import PRE_SPLIT
+
+CPU = torch.device("cpu")
+ITEMS = 22  # padding, 12 food and 9 kitchen items
+
+
+class Table:
+    """A model that looks its scores up: table[user, item], with ties on purpose."""
+
+    def __init__(self, n_users: int, seed: int = 0):
+        generator = torch.Generator().manual_seed(seed)
+        self.table = torch.randint(0, 6, (n_users, ITEMS), generator=generator).float()
+        self.calls = []
+        self.evaluating = False
+
+    def eval(self):
+        self.evaluating = True
+
+    def full_sort_predict(self, interaction):
+        assert self.evaluating
+        assert not torch.is_grad_enabled()
+        self.calls.append(len(interaction))
+        return self.table[interaction["user_id"]].flatten()
+
+    def predict(self, interaction):
+        assert self.evaluating
+        self.calls.append(len(interaction))
+        return self.table[interaction["user_id"], interaction["item_id"]]
+
+
+class PairsOnly(Table):
+    def full_sort_predict(self, interaction):
+        raise NotImplementedError
+
+
+class OfDomain(Table):
+    """One that scores a domain's items alone, as ours do."""
+
+    def domain_scores(self, interaction, domain):
+        first, stop = ((1, 13), (13, 22))[domain]
+        self.calls.append(len(interaction))
+        return self.table[interaction["user_id"]][:, first:stop]
+
+    def full_sort_predict(self, interaction):
+        raise AssertionError("not asked for where a domain's items can be scored alone")
+
+
+@pytest.fixture
+def loader(tiny_dataset, config_of):
+    """``loader(model="BPR", tiny=…, **settings)``: the loader of the test cases."""
+
+    def make(model="BPR", tiny=None, **settings):
+        config = config_of(model, tiny or tiny_dataset(), **settings)
+        return data_preparation(config, CrossDomainDataset(config))[2]
+
+    return make
+
+
+def naive_rank(scores: list[float], own: float) -> float:
+    return 1 + sum(each > own for each in scores) + sum(each == own for each in scores) / 2
+
+
+def sampled(ranker: CaseRanker, mode: str) -> list[list[int]]:
+    items, counts = ranker._sampled[mode]
+    return [row[:count].tolist() for row, count in zip(items, counts, strict=True)]
+
+
+# ---- ranks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Table, PairsOnly, OfDomain])
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_ranks_by_hand_count(loader, kind, batch_size):
+    test = loader(eval_batch_size=batch_size)
+    model = kind(test.dataset.user_num)
+    ranker = CaseRanker(test, ["full", "uni4"], seed=3)
+    ranks = ranker.ranks(model, CPU)
+    assert list(ranks) == ["full", "uni4"]
+    candidates = sampled(ranker, "uni4")
+    for case, (user, target) in enumerate(zip(test.cases.users, test.cases.targets, strict=True)):
+        scores = model.table[user].tolist()
+        domain = range(1, 13) if target < 13 else range(13, 22)
+        others = [scores[item] for item in domain if item != target]
+        assert ranks["full"][case] == naive_rank(others, scores[target])
+        others = [scores[item] for item in candidates[case]]
+        assert ranks["uni4"][case] == naive_rank(others, scores[target])
+    assert any(rank % 1 for rank in ranks["full"]), "ties are to be among the cases"
+
+
+@pytest.mark.parametrize("modes", [["full"], ["uni4"], ["uni4", "full"], ["uni3", "uni4"]])
+def test_pairs_rank_like_whole_rows(loader, monkeypatch, modes):
+    monkeypatch.setattr("recbole_tema.evaluation.ranker.PAIRS_AT_ONCE", 30)
+    test = loader()
+    tables = [kind(test.dataset.user_num) for kind in (Table, PairsOnly, OfDomain)]
+    rank = CaseRanker(test, modes, seed=1).ranks
+    ranks = [rank(model, CPU) for model in tables]
+    for mode in modes:
+        assert ranks[0][mode].tolist() == ranks[1][mode].tolist() == ranks[2][mode].tolist()
+
+
+def test_pairs_are_scored_in_portions(loader, monkeypatch):
+    monkeypatch.setattr("recbole_tema.evaluation.ranker.PAIRS_AT_ONCE", 30)
+    test = loader()
+    model = PairsOnly(test.dataset.user_num)
+    CaseRanker(test, ["uni4"], seed=1).ranks(model, CPU)
+    assert max(model.calls) <= 30
+    assert sum(model.calls) == 5 * len(test.cases)
+
+
+def test_pairs_bring_the_columns_of_the_item_scored(loader):
+    class ByDomain(PairsOnly):
+        """Likes kitchen items, and knows an item's domain by the batch alone."""
+
+        def predict(self, interaction):
+            assert torch.equal(interaction["domain"], domain_of[interaction["item_id"]])
+            return interaction["domain"].float()
+
+    test = loader()
+    domain_of = test.dataset.item_feat["domain"]
+    ranks = CaseRanker(test, ["full"], seed=1).ranks(ByDomain(test.dataset.user_num), CPU)["full"]
+    # All candidates of a case are of one domain, so that all tie.
+    assert ranks.tolist() == [6.5 if domain == 0 else 5.0 for domain in test.domain]
+
+
+@pytest.mark.parametrize("kind", [Table, OfDomain])
+def test_all_modes_come_from_one_pass(loader, kind):
+    test = loader()
+    model = kind(test.dataset.user_num)
+    CaseRanker(test, ["full", "uni4", "uni6"], seed=1).ranks(model, CPU)
+    assert sum(model.calls) == len(test.cases)
+
+
+def test_a_constant_scorer_lands_in_the_middle(loader):
+    test = loader()
+    model = Table(test.dataset.user_num)
+    model.table.fill_(0.25)
+    ranks = CaseRanker(test, ["full", "uni4"], seed=1).ranks(model, CPU)
+    assert ranks["full"].tolist() == [6.5 if domain == 0 else 5.0 for domain in test.domain]
+
+
+def test_ranks_do_not_depend_on_what_padding_scores(loader):
+    test = loader()
+    models = [Table(test.dataset.user_num) for _ in range(2)]
+    models[0].table[:, 0] = 1e9
+    ranks = [CaseRanker(test, ["full", "uni4"], seed=1).ranks(model, CPU) for model in models]
+    for mode in ("full", "uni4"):
+        assert ranks[0][mode].tolist() == ranks[1][mode].tolist()
+
+
+@pytest.mark.parametrize("kind", [Table, PairsOnly, OfDomain])
+@pytest.mark.parametrize("mode", ["full", "uni99"])
+def test_nan_is_refused(loader, kind, mode):
+    test = loader()
+    model = kind(test.dataset.user_num)
+    model.table[int(test.cases.users[3]), int(test.cases.targets[3])] = math.nan
+    with pytest.raises(ScoreError, match="NaN"):
+        CaseRanker(test, [mode], seed=1).ranks(model, CPU)
+
+
+def test_infinite_scores_can_be_ranked(loader):
+    test = loader()
+    model = Table(test.dataset.user_num)
+    model.table.fill_(-math.inf)
+    ranks = CaseRanker(test, ["full", "uni4"], seed=1).ranks(model, CPU)
+    assert ranks["full"].tolist() == [6.5 if domain == 0 else 5.0 for domain in test.domain]
+    assert (ranks["uni4"] >= 1).all()
+
+
+# ---- candidates ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", ["leave_one_out", PRE_SPLIT])
+def test_candidates_are_neither_owned_nor_the_target(tiny_dataset, loader, split):
+    tiny = tiny_dataset(split=split)
+    test = loader("Pop", tiny)
+    dataset = test.dataset
+    owned: dict[str, set[str]] = {}
+    for user, items in [*tiny.histories, *(pair for part in tiny.splits.values() for pair in part)]:
+        owned.setdefault(user, set()).update(items)
+    for mode, number in (("uni3", 3), ("uni99", 99)):
+        candidates = sampled(CaseRanker(test, [mode], seed=1), mode)
+        assert len(candidates) == len(test.cases)
+        for case, items in enumerate(candidates):
+            user = dataset.id2token("user_id", [int(test.cases.users[case])])[0]
+            target = dataset.id2token("item_id", [int(test.cases.targets[case])])[0]
+            names = set(dataset.id2token("item_id", np.array(items, dtype=int)).tolist())
+            allowed = {item for item in tiny.items if item[0] == target[0]} - owned[user]
+            assert names <= allowed
+            assert len(names) == len(items) == min(number, len(allowed))
+
+
+def test_candidates_are_the_same_for_every_model_and_batch_size(tiny_dataset, loader):
+    tiny = tiny_dataset()
+    known = None
+    for model, batch_size in (("BPR", 3), ("SASRec", 1000), ("TEMA", 7), ("Pop", 5)):
+        test = loader(model, tiny, eval_batch_size=batch_size, seed=batch_size)
+        found = sampled(CaseRanker(test, ["uni4"], seed=9), "uni4")
+        known = known or found
+        assert found == known
+
+
+def test_candidates_are_those_of_their_seed(loader):
+    test = loader()
+    drawn = [sampled(CaseRanker(test, ["uni4"], seed), "uni4") for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_domain_with_few_items(tiny_dataset, loader):
+    # The user of the first case has every kitchen item but one, that of the second has all.
+    histories = [
+        ("a", [*(f"k{n}" for n in range(1, 9)), "f1"]),
+        ("b", [f"k{n}" for n in range(1, 10)]),
+        ("c", ["f1", "f2", "k9"]),
+    ]
+    histories = [(user, ["f1", *items, items[2]]) for user, items in histories]
+    test = loader("Pop", tiny_dataset(histories=histories))
+    ranker = CaseRanker(test, ["uni99"], seed=1)
+    assert [len(each) for each in sampled(ranker, "uni99")] == [1, 0, 8]
+    model = Table(test.dataset.user_num)
+    model.table = torch.arange(float(ITEMS)).expand(test.dataset.user_num, -1)
+    ranks = ranker.ranks(model, CPU)["uni99"]
+    dataset = test.dataset
+    for case, (target, candidates) in enumerate(
+        zip(test.cases.targets, sampled(ranker, "uni99"), strict=True)
+    ):
+        assert ranks[case] == 1 + sum(item > target for item in candidates)
+    assert ranks[1] == 1
+    assert dataset.domain_ranges == [(1, 13), (13, 22)]

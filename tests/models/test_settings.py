@@ -1,0 +1,76 @@
+"""Settings of our models: what is refused, and what a data set lacks."""
+
+import pytest
+
+from recbole_tema.data.dataset import CrossDomainDataset
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"fusion": "late"}, r"fusion: expected one of .*'mixture'.*got 'late'"),
+        ({"similarity": "euclid"}, "similarity: expected one of"),
+        ({"view_join": "sum"}, "view_join: expected one of"),
+        ({"feature_projection": True}, "feature_projection: expected one of"),
+        ({"merged_candidates": "some"}, "merged_candidates: expected one of"),
+        ({"tag_fusion": "times"}, "tag_fusion: expected one of"),
+        ({"views": []}, "views: expected some of"),
+        ({"views": ["double"]}, "views: expected some of"),
+        ({"views": "merged"}, r"views: expected a list such as \['merged'\]"),
+        ({"temperature": 0}, "temperature: expected a positive number"),
+        ({"temperature": -1}, "temperature: expected a number of at least 0"),
+        ({"embedding_size": 0}, "embedding_size: expected a number of at least 1, got 0"),
+        ({"embedding_size": "big"}, "embedding_size: expected a number"),
+        ({"n_layers": True}, "n_layers: expected a number"),
+        ({"n_heads": 5}, "n_heads: 5 heads do not divide"),
+        ({"n_negatives": -1}, "n_negatives: expected a number of at least 0"),
+        ({"train_view_weights": [1, 1]}, "train_view_weights: expected three numbers"),
+        ({"train_view_weights": [0, 0, 0]}, "train_view_weights: expected three numbers"),
+        ({"score_view_weights": [1, -1, 1]}, "score_view_weights: expected three numbers"),
+        ({"score_view_weights": 1}, "score_view_weights: expected three numbers"),
+        ({"score_view_weights": ["a", 1, 1]}, "score_view_weights: expected three numbers"),
+        ({"modality_weights": {"id": 0}}, "modality_weights: expected positive numbers"),
+        ({"modality_weights": {"txt": 1}}, "modality_weights: .*txt"),
+        ({"modality_weights": [1, 2]}, "modality_weights: expected"),
+        ({"modalities": ["id", "sound"]}, r"modalities: \['sound'\] unknown to TEMA"),
+        ({"modalities": []}, "modalities"),
+        ({"modalities": "id"}, "modalities: expected a list"),
+        ({"fusion": "early", "feature_projection": "none"}, "feature_projection: linear"),
+        # A view that is off contributes nothing, so that here nothing would train or score.
+        ({"views": ["merged"], "train_view_weights": [1, 1, 0]}, "train_view_weights: .*merged"),
+        ({"views": ["merged"], "score_view_weights": [1, 0, 0]}, "score_view_weights: .*merged"),
+        ({"views": ["single"], "score_view_weights": [0, 0, 1]}, "score_view_weights: .*single"),
+    ],
+)
+def test_what_cannot_be_is_refused(tiny_dataset, config_of, settings, expected):
+    config = config_of("TEMA", tiny_dataset(), **settings)
+    with pytest.raises(ValueError, match=expected):
+        config.model_class(config, CrossDomainDataset(config))
+
+
+def test_tags_are_none_of_llmemfs_modalities(tiny_dataset, config_of):
+    config = config_of("LLMEMF", tiny_dataset(), modalities=["id", "tag"])
+    with pytest.raises(ValueError, match=r"\['tag'\] unknown to LLMEMF"):
+        config.model_class(config, CrossDomainDataset(config))
+
+
+def test_a_modality_that_the_data_set_lacks_is_left_out(tiny_dataset, config_of, caplog):
+    caplog.set_level("INFO")
+    settings = {"modalities": ["id", "image", "text", "tag"], "fusion": "mixture"}
+    config = config_of("TEMA", tiny_dataset(image=0, tags=False), **settings)
+    model = config.model_class(config, CrossDomainDataset(config))
+    assert list(model.streams) == ["id", "text"]
+    assert "tiny has no image" in caplog.text
+    assert "tiny has no tags" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("model", "modalities"),
+    [("LLMEMF", ["image"]), ("TEMA", ["tag"]), ("TEMA", ["image", "tag"])],
+)
+def test_a_data_set_without_any_of_the_modalities_is_refused(
+    tiny_dataset, config_of, model, modalities
+):
+    config = config_of(model, tiny_dataset(image=0, tags=False), modalities=modalities)
+    with pytest.raises(ValueError, match="modalities: data set tiny has none of"):
+        config.model_class(config, CrossDomainDataset(config))

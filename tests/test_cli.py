@@ -1,0 +1,231 @@
+"""The command line: arguments, refusals, and one run from end to end."""
+
+import csv
+import gzip
+import json
+import logging
+import math
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recbole_tema import compat, run_recbole_tema
+from recbole_tema.cli import main, settings_of
+
+# ---- arguments -------------------------------------------------------------------------------
+
+
+def test_settings_are_keys_and_texts():
+    arguments = ["--epochs=3", "--topk=[1, 5]", "--note=a=b", "--empty=", "--epochs=3"]
+    expected = {"epochs": "3", "topk": "[1, 5]", "note": "a=b", "empty": ""}
+    assert settings_of(arguments) == expected
+    assert settings_of([]) == {}
+
+
+@pytest.mark.parametrize("argument", ["--epochs", "epochs=3", "-e=3", "3", "--=3", "--"])
+def test_other_arguments_are_refused(argument):
+    with pytest.raises(ValueError, match=r"expected --key=value, got .*see --help"):
+        settings_of([argument])
+
+
+def test_one_key_with_two_values_is_refused():
+    with pytest.raises(ValueError, match="--epochs is given twice: '3' and '4'"):
+        settings_of(["--epochs=3", "--epochs=4"])
+
+
+@pytest.fixture
+def tiny(tiny_dataset, in_tmp, one_thread):
+    before = list(logging.getLogger().handlers)
+    yield tiny_dataset()
+    for handler in set(logging.getLogger().handlers) - set(before):
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+@pytest.fixture
+def arguments(tiny):
+    """The arguments of a quick run on the tiny data set."""
+    return [
+        "--dataset",
+        "tiny",
+        "--epochs=2",
+        "--train_batch_size=32",
+        "--show_progress=false",
+        "--MAX_ITEM_LIST_LENGTH=5",
+        "--gpu_id=",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        (["--epochs", "3"], "expected --key=value, got '--epochs'"),
+        (["--model", "TEMMA"], "unknown model 'TEMMA'"),
+        (["--model", "Pop,Pop"], "expected different names"),
+        (["--model", ","], "expected different names"),
+        (["--dataset", "nowhere"], "no data set 'nowhere'"),
+        (["--candidates", "999"], "expected full or uniN such as uni999, got '999'"),
+        (["--config_files", "missing.yaml"], "missing.yaml"),
+        (["--model", "TEMA", "--fusion=late"], "fusion: expected one of"),
+        (["--model", "TEMA", "--modalities=[]"], "modalities"),
+        (["--model", "SASRec", "--metrics=AUC"], "metrics"),
+        (["--model", "SASRec", "--valid_metric=MRR@10"], "valid_metric: expected one of"),
+    ],
+)
+def test_what_cannot_run_exits_with_2_and_a_message(arguments, capsys, extra, expected):
+    kept = [each for each in arguments if not (extra[0] == "--epochs" and "epochs" in each)]
+    assert main([*kept, *extra]) == 2
+    message = capsys.readouterr().err
+    assert message.splitlines()[-1].startswith("recbole-tema: ") or "recbole-tema: " in message
+    assert expected in message
+    assert "Traceback" not in message
+
+
+def test_another_recbole_exits_with_2(arguments, capsys, monkeypatch):
+    monkeypatch.setattr(compat.metadata, "version", lambda name: "1.0.1")
+    assert main(arguments) == 2
+    assert "pip install --no-deps recbole==1.2.1" in capsys.readouterr().err
+
+
+def test_help_names_the_options(capsys):
+    with pytest.raises(SystemExit) as exit_status:
+        main(["--help"])
+    assert exit_status.value.code == 0
+    text = capsys.readouterr().out
+    for option in ("--model", "--dataset", "--config_files", "--candidates", "--output"):
+        assert option in text
+
+
+# ---- one run ---------------------------------------------------------------------------------
+
+MODELS = ("TEMA", "Pop")
+
+
+def by_hand(ranks: list[float]) -> dict[str, float]:
+    """HR, NDCG and MRR of some ranks, written out."""
+    values = {}
+    for k in (5, 10):
+        values[f"hr@{k}"] = sum(rank <= k for rank in ranks) / len(ranks)
+        gains = [1 / math.log2(1 + rank) for rank in ranks if rank <= k]
+        values[f"ndcg@{k}"] = sum(gains) / len(ranks)
+    values["mrr"] = sum(1 / rank for rank in ranks) / len(ranks)
+    return values
+
+
+def test_a_run_writes_its_results(arguments, tiny, capsys, monkeypatch):
+    # What stands in sys.argv is not the command's when it is called with arguments.
+    monkeypatch.setattr(sys, "argv", ["pytest", "--epochs=77"])
+    first, second = Path("first"), Path("second")
+    asked = [*arguments, "--model", ",".join(MODELS), "--candidates", "full,uni4"]
+    for folder in (first, second):
+        assert main([*asked, "--output", str(folder)]) == 0
+    with gzip.open(first / "ranks.csv.gz", "rt", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    # Every case once for each model and kind of candidates, by the outside names.
+    last = {user: items[-1] for user, items in tiny.histories if len(items) > 1}
+    for model in MODELS:
+        for mode in ("full", "uni4"):
+            own = [row for row in rows if (row["model"], row["candidates"]) == (model, mode)]
+            assert {row["user_id"]: row["target_item_id"] for row in own} == last
+            assert len(own) == len(last)
+            for row in own:
+                assert row["domain"] == tiny.domain_of(row["target_item_id"])
+                assert row["seed"] == "2020"
+    assert len(rows) == 4 * len(last)
+
+    # The metrics are those of the ranks.
+    metrics = json.loads((first / "metrics.json").read_text(encoding="utf-8"))
+    assert set(metrics) == set(MODELS)
+    for model in MODELS:
+        assert list(metrics[model]) == ["2020"]
+        for mode in ("full", "uni4"):
+            found = metrics[model]["2020"][mode]
+            assert list(found) == ["food", "kitchen", "all"]
+            for domain, values in found.items():
+                ranks = [
+                    float(row["rank"])
+                    for row in rows
+                    if (row["model"], row["candidates"]) == (model, mode)
+                    and domain in (row["domain"], "all")
+                ]
+                assert values == pytest.approx(by_hand(ranks), rel=1e-12)
+
+    # Configuration, versions, tables, pictures.
+    config = yaml.safe_load((first / "config-TEMA.yaml").read_text(encoding="utf-8"))
+    assert (config["model"], config["epochs"], config["tag_fusion"]) == ("TEMA", 2, "add")
+    assert config["candidates"] == ["full", "uni4"]
+    environment = json.loads((first / "environment.json").read_text(encoding="utf-8"))
+    assert environment["versions"]["recbole"] == metadata.version("recbole")
+    assert len(environment["dataset_sha256"]) == 64
+    timing = json.loads((first / "timing.json").read_text(encoding="utf-8"))
+    assert timing["TEMA"]["2020"]["epochs"] == 2
+    names = {path.name for path in first.iterdir()}
+    for mode in ("full", "uni4"):
+        assert {f"table_{mode}.{suffix}" for suffix in ("md", "csv", "tex")} <= names
+    assert not any(name.startswith(".") for name in names), "nothing half-written is left"
+
+    # One seed: the same bytes in whatever does not hold times.
+    same = {path.name for path in second.iterdir()} - {"timing.json"}
+    assert {"metrics.json", "ranks.csv.gz", "environment.json"} <= same
+    for name in sorted(same):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+    printed = capsys.readouterr().out
+    for word in ("TEMA", "Pop", "food", "kitchen", "Results: second"):
+        assert word in printed
+
+
+def test_from_python(arguments, tiny, tmp_path):
+    extra = tmp_path / "more.yaml"
+    extra.write_text("epochs: 3\nseed: 5\n", encoding="utf-8")
+    result = run_recbole_tema(
+        model=["Pop"],
+        dataset="tiny",
+        config_file_list=[str(extra)],
+        config_dict={"show_progress": False, "gpu_id": "", "candidates": "uni4"},
+    )
+    assert list(result["metrics"]["Pop"]) == [5]
+    assert list(result["metrics"]["Pop"][5]) == ["uni4"]
+    assert result["output"].parent == Path("results")
+    assert (result["output"] / "metrics.json").is_file()
+    assert Path(result["checkpoints"]["Pop"]).is_file()
+
+
+def test_the_callers_log_handlers_stay(arguments):
+    root = logging.getLogger()
+    own = logging.StreamHandler(sys.stderr)
+    root.addHandler(own)
+    before = set(root.handlers)
+    for _ in range(2):
+        assert main([*arguments, "--model", "Pop"]) == 0
+        assert before <= set(root.handlers)
+        assert len(root.handlers) == len(before) + 2  # RecBole's: console and file
+    root.removeHandler(own)
+
+
+def test_each_model_logs_to_a_file_of_its_own(arguments):
+    assert main([*arguments, "--model", "Pop,ItemKNN"]) == 0
+    for model in ("Pop", "ItemKNN"):
+        (log,) = Path("log", model).iterdir()
+        text = log.read_text(encoding="utf-8")
+        assert f"{model} on tiny" in text
+
+
+def test_a_built_in_data_set_is_made_on_first_use(arguments, tiny, monkeypatch):
+    from recbole_tema import quick_start
+
+    made = []
+    hidden = tiny.files.folder.rename(tiny.files.folder.parent / "hidden")
+
+    def build(data_path: Path) -> Path:
+        made.append(data_path)
+        return hidden.rename(data_path / "tiny")
+
+    monkeypatch.setitem(quick_start.BUILT_IN, "tiny", build)
+    for _ in range(2):
+        assert main([*arguments, "--model", "Pop"]) == 0
+    assert made == [Path("dataset")]
