@@ -18,6 +18,7 @@ from torch import Tensor
 from recbole_tema.data.item_features import FrozenFeatures, ItemTags, load_features, load_tags
 from recbole_tema.data.sequences import Histories, Ints, Rows, leave_one_out, whole_rows
 from recbole_tema.formats import (
+    ALL_DOMAINS,
     DOMAIN,
     FEATURE_KINDS,
     HISTORY,
@@ -31,8 +32,6 @@ from recbole_tema.formats import (
     read_interactions,
     sha256_of_files,
 )
-
-ALL_DOMAINS = "all"
 
 
 class CrossDomainDataset(SequentialDataset):

@@ -65,6 +65,8 @@ def load_features(
     if not path.is_file():
         return None
     stored = read_features(path, expected_tokens=file_tokens)
+    if stored.kind != kind:
+        raise FormatError(f"{path}: holds {stored.kind} vectors, expected {kind}; encode them anew")
     row = {token: at for at, token in enumerate(file_tokens)}
     order = [row[token] for token in id_tokens]
     present = stored.present[order]

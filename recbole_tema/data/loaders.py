@@ -24,6 +24,9 @@ from recbole_tema.data.sequences import (
     training_windows,
 )
 
+# RecBole's sequential models with a vector for each user besides the history.
+KNOW_USERS = frozenset({"Caser", "FPMC", "HGN", "HRM", "NPE", "SHAN", "TransRec"})
+
 
 @dataclass(frozen=True)
 class EvalBatch:
@@ -105,7 +108,7 @@ def data_preparation(
     train_set = dataset.with_rows(_training_rows(config, dataset, histories, events), events)
     if len(train_set) == 0:
         raise ValueError("no row to train on: no history has two items in the training part")
-    if not reads_histories:
+    if not reads_histories or config["model"] in KNOW_USERS:
         evaluated = np.concatenate([valid.users, test.users])
         _refuse_unknown_users(config, events[dataset.uid_field].numpy(), evaluated)
     train = get_dataloader(config, "train")(
@@ -166,11 +169,11 @@ def _sampler(config: Config, dataset: CrossDomainDataset, train_set: CrossDomain
 
 
 def _refuse_unknown_users(config: Config, trained: Ints, evaluated: Ints) -> None:
-    """A model that knows users by id alone cannot score one it never saw; Pop scores none."""
+    """A model with a vector for each user cannot score one it never saw; Pop has none."""
     unknown = np.setdiff1d(evaluated, trained)
     if len(unknown) and config["model"] != "Pop":
         raise ValueError(
-            f"{config['model']} knows a user by id alone, and {len(unknown)} of "
+            f"{config['model']} learns a vector for each user, and {len(unknown)} of "
             f"{len(np.unique(evaluated))} users to evaluate have no training row in this data set "
             "(its split holds users apart). Compare models that read histories, such as SASRec or "
             "GRU4Rec"

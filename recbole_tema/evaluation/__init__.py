@@ -1,7 +1,6 @@
 """Scores in, ranks and metrics out; which model made the scores is not known here."""
 
 from recbole_tema.evaluation.metrics import (
-    ALL_DOMAINS,
     METRICS,
     MRR,
     TOPK,
@@ -12,7 +11,6 @@ from recbole_tema.evaluation.metrics import (
 from recbole_tema.evaluation.ranks import ScoreError, draw_candidates, rank_of_target
 
 __all__ = [
-    "ALL_DOMAINS",
     "METRICS",
     "MRR",
     "TOPK",

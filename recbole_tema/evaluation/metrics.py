@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from recbole_tema.formats import ALL_DOMAINS
+
 TOPK = (5, 10)
 MRR = "mrr"
-ALL_DOMAINS = "all"
-"""The name under which the metrics over all cases stand beside the domains' own names."""
 
 
 def metric_names(topk: Sequence[int]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Names, columns and checksums of every file on disk; nothing else reads or writes them."""
 
 from recbole_tema.formats.columns import (
+    ALL_DOMAINS,
     CATEGORIES,
     DESCRIPTION,
     DOMAIN,
@@ -41,6 +42,7 @@ from recbole_tema.formats.tables import (
 from recbole_tema.formats.tags import Tags, read_tags, tag_vocabulary, write_tags
 
 __all__ = [
+    "ALL_DOMAINS",
     "CATEGORIES",
     "DESCRIPTION",
     "DOMAIN",

@@ -10,6 +10,9 @@ DESCRIPTION = "description"
 CATEGORIES = "categories"
 IMAGE = "image"
 
+ALL_DOMAINS = "all"
+"""The name under which figures over both domains stand; no domain may bear it."""
+
 FIELD_TYPES = {
     USER: "token",
     ITEM: "token",

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recbole_tema.evaluation.metrics import ALL_DOMAINS, TOPK, metrics_by_domain
-from recbole_tema.formats import DOMAIN, USER, FormatError, atomic_write
+from recbole_tema.evaluation.metrics import TOPK, metrics_by_domain
+from recbole_tema.formats import ALL_DOMAINS, DOMAIN, USER, FormatError, atomic_write
 
 METRICS_FILE = "metrics.json"
 RANKS_FILE = "ranks.csv.gz"

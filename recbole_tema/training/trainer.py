@@ -10,8 +10,9 @@ import torch
 from recbole.config import Config
 from recbole.utils import get_local_time, get_trainer
 
-from recbole_tema.evaluation.metrics import ALL_DOMAINS, metric_names, metrics_by_domain
+from recbole_tema.evaluation.metrics import metric_names, metrics_by_domain
 from recbole_tema.evaluation.ranker import CaseRanker
+from recbole_tema.formats import ALL_DOMAINS
 from recbole_tema.training.checkpoint import load_checkpoint, save_checkpoint
 
 

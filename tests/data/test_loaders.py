@@ -200,7 +200,7 @@ def test_models_that_know_users_by_id_refuse_users_without_training(
 ):
     splits = {**OVERLAPPING, part: [*OVERLAPPING[part], ("c", ["f1", "k1"])]}
     tiny = tiny_dataset(split=PRE_SPLIT, splits=splits)
-    with pytest.raises(ValueError, match=f"{model} knows a user by id alone"):
+    with pytest.raises(ValueError, match=f"{model} learns a vector for each user"):
         prepare(model, tiny)
 
 

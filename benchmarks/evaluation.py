@@ -1,0 +1,146 @@
+"""How long it takes to rank all test cases, beside RecBole 1.2.1's own way.
+
+    python benchmarks/evaluation.py --dataset food-kitchen --data_path dataset
+
+prints a Markdown table of times, ratios and peak memory; README.md beside this file says what each
+figure holds. RecBole's ``uni999`` encodes a history once per candidate and would take hours, so it
+ranks only ``--recbole-cases`` test cases; its time for all is extrapolated in proportion.
+"""
+
+import argparse
+import contextlib
+import logging
+import multiprocessing
+import os
+import sys
+import tempfile
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from measuring import Measured, peak_mib
+
+# Torch, RecBole and ways.py are imported by each part's own process alone: on Linux the peak memory
+# of a process starts from that of the one that started it.
+
+FULL, UNI = "full", "uni999"
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def main() -> None:
+    """Measure every part and print the table."""
+    options = _options()
+    # The parts' processes get this path too, and measure this checkout, installed or not.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = str(options.threads)
+    # A function of ways.py and what it is called with besides the settings.
+    parts: dict[str, tuple[Any, ...]] = {
+        "our preparation": ("our_preparation",),
+        f"our {UNI}": ("our_ranking", [UNI]),
+        f"our {FULL}": ("our_ranking", [FULL]),
+        "our both": ("our_ranking", [FULL, UNI]),
+        "RecBole's preparation": ("recbole_preparation",),
+        f"RecBole's {FULL}": ("recbole_ranking", FULL),
+        f"RecBole's {UNI}": ("recbole_ranking", UNI, options.recbole_cases),
+        "same ranks": ("same_ranks",),
+    }
+    measured: dict[str, Measured] = {}
+    for name, part in parts.items():
+        print(f"{name} …", file=sys.stderr)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            try:
+                measured[name] = process.submit(run_part, options, *part).result()
+            except ValueError as error:
+                sys.exit(f"evaluation.py: {error}")
+    print(table(measured, options))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", required=True, help="a folder below --data_path")
+    parser.add_argument("--data_path", required=True, help="where the data sets are")
+    parser.add_argument("--model", default="SASRec", help="a sequential model of RecBole's own")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--recbole-cases", type=int, default=200, help="test cases that RecBole's uni999 ranks"
+    )
+    options = parser.parse_args()
+    if options.threads < 1 or options.recbole_cases < 1:
+        parser.error("--threads and --recbole-cases must be at least 1")
+    options.data_path = str(Path(options.data_path).resolve())
+    return options
+
+
+def run_part(options: argparse.Namespace, function: str, *arguments: Any) -> Measured:
+    """One part, in the process started for it."""
+    sys.argv = sys.argv[:1]  # RecBole's Config would read the command line
+    warnings.simplefilter("ignore")
+    logging.getLogger().setLevel(logging.ERROR)
+    import torch
+    import ways
+
+    torch.set_num_threads(options.threads)
+    imported = peak_mib()
+    settings = ways.Settings(options.model, options.dataset, options.data_path)
+    # RecBole writes its logs where it runs.
+    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
+        measured: Measured = getattr(ways, function)(settings, *arguments)
+    measured.imported_mib, measured.peak_mib = imported, peak_mib()
+    return measured
+
+
+def table(measured: dict[str, Measured], options: argparse.Namespace) -> str:
+    """The figures as Markdown, with what they rest on above and below."""
+    part = measured[f"RecBole's {UNI}"]
+    head = (
+        f"{options.model}, untrained, on {options.dataset}: {part.all_cases:,} test cases, "
+        f"threads: {options.threads}. ≈: RecBole's {UNI} ranked {part.cases:,} of them in "
+        f"{part.seconds:.1f} s, extrapolated in proportion. In brackets: processor time."
+    )
+    columns = ["", "ours, s", "RecBole's, s", "ratio", "our peak, MiB", "RecBole's peak, MiB"]
+    rows = [
+        ("files to first batch", "our preparation", ["RecBole's preparation"]),
+        (UNI, f"our {UNI}", [f"RecBole's {UNI}"]),
+        (FULL, f"our {FULL}", [f"RecBole's {FULL}"]),
+        (f"{UNI} and {FULL}", "our both", [f"RecBole's {UNI}", f"RecBole's {FULL}"]),
+    ]
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)]]
+    for name, our_part, their_parts in rows:
+        lines.append([name, *_cells(measured[our_part], [measured[each] for each in their_parts])])
+    body = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([head, "", *body, "", *_notes(measured)])
+
+
+def _cells(ours: Measured, theirs: list[Measured]) -> list[str]:
+    """Times, ratio and peaks; ``theirs`` run one after the other."""
+    seconds = sum(each.for_all(each.seconds) for each in theirs)
+    cpu_seconds = sum(each.for_all(each.cpu_seconds) for each in theirs)
+    extrapolated = any(each.cases < each.all_cases for each in theirs)
+    about, digits = ("≈ ", 0) if extrapolated else ("", 2)
+    return [
+        f"{ours.seconds:.2f} ({ours.cpu_seconds:.2f})",
+        f"{about}{seconds:,.{digits}f} ({cpu_seconds:,.{digits}f})",
+        f"{about}{seconds / ours.seconds:,.{min(digits, 1)}f}",
+        f"{ours.peak_mib:,.0f}",
+        f"{max(each.peak_mib for each in theirs):,.0f}",
+    ]
+
+
+def _notes(measured: dict[str, Measured]) -> list[str]:
+    ranks = measured["same ranks"]
+    same, equal = (f"{ranks.notes[name]:,.0f}" for name in ("compared", "equal"))
+    return [
+        f"- Peaks are of whole processes; {ranks.imported_mib:,.0f} MiB of each are the imported "
+        "libraries.",
+        f"- Of our {UNI}, {measured[f'our {UNI}'].notes['draw']:.2f} s drew the candidates; a "
+        "training run draws them once.",
+        f"- Ranks under {FULL}, RecBole's scores restricted to the target's domain: {same} of "
+        f"{ranks.all_cases:,} cases have the same user, history and target both ways; {equal} of "
+        f"these the same rank; largest difference {ranks.notes['largest']:g}.",
+    ]
+
+
+if __name__ == "__main__":
+    main()

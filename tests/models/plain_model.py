@@ -1,0 +1,228 @@
+"""LLM-EMF's and TEMA-LLM's eq. 2-12 in plain Python, history by history and view by view.
+
+It makes the list of each view, puts every prefix of it through the model's encoder alone and
+unpadded, takes the last state, and sums probabilities over the candidates one by one. It takes
+features and tags from what was written to disk, by token. Only the encoder's own arithmetic is the
+model's (see test_layers.py).
+"""
+
+import math
+
+import numpy as np
+import torch
+
+from recbole_tema.models.layers import Packing
+
+
+class Plain:
+    """One model's parameters and settings, and the formulas on top of them."""
+
+    def __init__(self, model, tiny):
+        self.model, self.tiny, self.settings = model, tiny, model.settings
+        domains = [[i for i in tiny.items if tiny.domain_of(i) == name] for name in tiny.domains]
+        self.tokens = [None, *domains[0], *domains[1]]
+        self.number = {token: at for at, token in enumerate(self.tokens)}
+        self.domains = [[self.number[token] for token in each] for each in domains]
+        self.everything = [*self.domains[0], *self.domains[1]]
+        self.known_vectors, self.known_states = {}, {}
+
+    def domain(self, item: int) -> int:
+        return 0 if item in self.domains[0] else 1
+
+    # -- item vectors --------------------------------------------------------------------------
+
+    def part(self, modality, name: str, item: int) -> torch.Tensor | None:
+        """The vector of one modality; None where the item has none."""
+        token = self.tokens[item]
+        if name == "id":
+            return modality.embedding.weight[item]
+        if name == "tag":
+            tags = self.tiny.tags[token]
+            if not tags:
+                return None
+            names = sorted({each for scores in self.tiny.tags.values() for each in scores})
+            weight = {t: w if self.weighted_tags else 1.0 for t, w in tags.items()}
+            total = sum(
+                w * modality.embedding.weight[names.index(t) + 1] for t, w in weight.items()
+            )
+            vector = total / sum(weight.values())
+        else:
+            stored = self.tiny.vectors[name][token]
+            if stored is None:
+                return None
+            vector = torch.tensor(stored, dtype=torch.float64)
+        projection = modality.projection
+        return projection.weight @ vector if hasattr(projection, "weight") else vector
+
+    weighted_tags = True
+    tag_fusion = None  # for LLM-EMF
+
+    def members(self, stream) -> dict:
+        """The modalities that a stream adds, by name."""
+        names = {"IdModality": lambda m: "id", "TagModality": lambda m: "tag"}
+        found = {}
+        for modality in stream.modalities:
+            kind = type(modality).__name__
+            if kind in names:
+                found[names[kind](modality)] = modality
+            else:
+                frozen = modality.frozen
+                kinds = [k for k in ("text", "image") if self.is_of(frozen, k)]
+                found[kinds[0]] = modality
+        return found
+
+    def is_of(self, frozen, kind: str) -> bool:
+        if kind not in self.tiny.vectors:
+            return False
+        token = next(t for t in self.tokens[1:] if self.tiny.vectors[kind][t] is not None)
+        vector = self.tiny.vectors[kind][token]
+        return len(vector) == frozen.shape[1] and np.allclose(frozen[self.number[token]], vector)
+
+    def vector(self, stream, item: int) -> torch.Tensor | None:
+        """The stream's vector of an item as a candidate; None where it has nothing of it."""
+        if (stream, item) not in self.known_vectors:
+            self.known_vectors[stream, item] = self.new_vector(stream, item)
+        return self.known_vectors[stream, item]
+
+    def new_vector(self, stream, item: int) -> torch.Tensor | None:
+        parts = {n: self.part(m, n, item) for n, m in self.members(stream).items()}
+        present = [each for each in parts.values() if each is not None]
+        if not present:
+            return None
+        total = sum(present)
+        if stream.gate is not None and self.tiny.tags[self.tokens[item]]:
+            tag = self.part(stream.gate, "tag", item)
+            total = total * 2 * torch.sigmoid(stream.gate_projection.weight @ tag)
+        return total
+
+    def in_history(self, stream, item: int) -> torch.Tensor:
+        vector = self.vector(stream, item)
+        if vector is not None:
+            return vector
+        members = list(stream.modalities)
+        # What stands for a single modality that is missing is learned; a sum of none is zero.
+        return members[0].missing if len(members) == 1 else torch.zeros(stream.dim).double()
+
+    # -- states, eq. 2 -------------------------------------------------------------------------
+
+    def states(self, events: list[int], view: int) -> list[torch.Tensor] | None:
+        """For each stream h^v after these events of the whole history; None for an empty view."""
+        own = [item for item in events if view == 2 or self.domain(item) == view]
+        if not own:
+            return None
+        key = (view, *own)
+        if key not in self.known_states:
+            self.known_states[key] = self.new_states(own, view)
+        return self.known_states[key]
+
+    def new_states(self, own: list[int], view: int) -> list[torch.Tensor]:
+        encoders = self.model.encoders[0 if self.settings.share_encoder else view]
+        packing = Packing(torch.zeros(len(own), dtype=torch.long), torch.arange(len(own)), 1)
+        return [
+            encoder(torch.stack([self.in_history(stream, item) for item in own]), packing)[-1]
+            for stream, encoder in zip(self.model.streams.values(), encoders, strict=True)
+        ]
+
+    # -- probabilities, eq. 3 and 5-8 ----------------------------------------------------------
+
+    def similarity(self, state: list[float], vector: list[float]) -> float:
+        z = dot(state, vector)
+        if self.settings.similarity == "cosine":
+            z /= math.sqrt(dot(state, state)) * math.sqrt(dot(vector, vector))
+        return z / self.settings.temperature
+
+    def probabilities(self, states: list[torch.Tensor], candidates: list[int]) -> dict[int, float]:
+        names = list(self.model.streams)
+        weights = [self.settings.modality_weights.get(name, 1.0) for name in names]
+        z = []
+        for stream, state in zip(self.model.streams.values(), states, strict=True):
+            vectors = {item: self.vector(stream, item) for item in candidates}
+            numbers = state.tolist()
+            z.append(
+                {
+                    item: self.similarity(numbers, vector.tolist())
+                    for item, vector in vectors.items()
+                    if vector is not None
+                }
+            )
+        if self.settings.fusion == "score":
+            summed: dict[int, float] = {}
+            for weight, of_stream in zip(weights, z, strict=True):
+                for item, value in of_stream.items():
+                    summed[item] = summed.get(item, 0.0) + weight * value
+            z, weights = [summed], [1.0]
+        total = sum(weight for weight, of_stream in zip(weights, z, strict=True) if of_stream)
+        p = dict.fromkeys(candidates, 0.0)
+        for weight, of_stream in zip(weights, z, strict=True):
+            norm = sum(math.exp(value) for value in of_stream.values())
+            for item, value in of_stream.items():
+                p[item] += weight / total * math.exp(value) / norm
+        return p
+
+    def candidates(self, view: int, domain: int) -> list[int]:
+        both = view == 2 and self.settings.merged_candidates == "all"
+        return self.everything if both else self.domains[domain]
+
+    def joined(self, events: list[int], domain: int, weights) -> list[torch.Tensor] | None:
+        total = None
+        for view, weight in zip((domain, 1 - domain, 2), weights, strict=True):
+            if view not in self.settings.encoded_views:
+                continue
+            states = self.states(events, view)
+            if states is not None and weight:
+                states = [weight * state for state in states]
+                pairs = zip(total or [0] * len(states), states, strict=True)
+                total = [a + b for a, b in pairs]
+        return total
+
+    # -- eq. 9, 10 -----------------------------------------------------------------------------
+
+    def loss(self, rows: list[tuple[list[int], int]]) -> float:
+        losses, number = 0.0, 0
+        weights = self.settings.train_view_weights
+        for inputs, target in rows:
+            for at, following in enumerate([*inputs[1:], target], start=1):
+                number += 1
+                events, domain = inputs[:at], self.domain(following)
+                if self.settings.view_join == "vectors":
+                    states = self.joined(events, domain, weights)
+                    terms = [(1.0, states, self.domains[domain])]
+                else:
+                    terms = [
+                        (weights[view], self.states(events, view), self.candidates(view, domain))
+                        for view in (domain, 2)
+                        if view in self.settings.encoded_views
+                    ]
+                for weight, states, candidates in terms:
+                    if states is None:
+                        continue
+                    p = self.probabilities(states, candidates)[following]
+                    if p > 0:
+                        losses -= weight * math.log(p)
+        return losses / number
+
+    # -- eq. 11, 12 ----------------------------------------------------------------------------
+
+    def scores(self, inputs: list[int], domain: int) -> list[float]:
+        weights = self.settings.score_view_weights
+        items = self.domains[domain]
+        if self.settings.view_join == "vectors":
+            states = self.joined(inputs, domain, weights)
+            if states is None:  # no view has anything to contribute
+                return [0.0] * len(items)
+            p = self.probabilities(states, items)
+            return [p[item] for item in items]
+        total = dict.fromkeys(items, 0.0)
+        for view, weight in zip((domain, 1 - domain, 2), weights, strict=True):
+            if view not in self.settings.encoded_views or not weight:
+                continue
+            states = self.states(inputs, view)
+            if states is not None:
+                p = self.probabilities(states, self.candidates(view, domain))
+                for item in items:
+                    total[item] += weight * p[item]
+        return list(total.values())
+
+
+def dot(one: list[float], other: list[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))
