@@ -1,5 +1,6 @@
 """The package as users install it: sdist, then wheel, run from another folder."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -131,3 +132,16 @@ def test_the_data_tools_run_as_a_module(installed_wheel: Path, tmp_path: Path) -
 def test_console_scripts_run(installed_wheel: Path, tmp_path: Path, script: str) -> None:
     command = (sys.executable, installed_wheel / "bin" / script, "--help")
     assert "usage" in run(*command, cwd=tmp_path, python_path=installed_wheel)
+
+
+def test_a_model_runs_from_the_wheel(installed_wheel: Path, tmp_path: Path) -> None:
+    script = installed_wheel / "bin" / "recbole-tema"
+    command = (sys.executable, script, "--model", "TEMA,Pop", "--epochs=1", "--output", "out")
+    printed = run(*command, cwd=tmp_path, python_path=installed_wheel)
+    assert "action_thriller" in printed
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    for model in ("TEMA", "Pop"):
+        by_domain = metrics[model]["2020"]["uni999"]
+        assert list(by_domain) == ["action_thriller", "drama_comedy", "all"]
+        assert all(0 < by_domain[domain]["mrr"] < 1 for domain in by_domain)
+    assert (tmp_path / "dataset/ml-100k/ml-100k.inter").is_file()
