@@ -41,7 +41,8 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--config_files",
         metavar='"A.yaml B.yaml"',
-        help="property files, separated by blanks; later ones win",
+        help="property files, separated by blanks; later ones win. paper/TEMA.yaml and "
+        "paper/LLMEMF.yaml, the papers' literal settings, come with the package",
     )
     add(
         "--candidates",

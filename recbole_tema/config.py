@@ -58,7 +58,7 @@ class TEMAConfig(Config):
         settings: dict[str, Any] = {}
         for file in file_list or []:
             try:
-                settings.update(super()._load_config_files([file]))
+                settings.update(super()._load_config_files([property_file(file)]))
             except (yaml.YAMLError, TypeError, ValueError) as error:
                 raise ValueError(f"{file}: expected YAML of keys and values ({error})") from error
         return settings
@@ -159,6 +159,14 @@ class TEMAConfig(Config):
                 close = difflib.get_close_matches(key, known, 1)
                 hint = f"; did you mean {close[0]}?" if close else ""
                 getLogger().warning(f"{self.model} has no setting {key!r}{hint}")
+
+
+def property_file(name: str) -> str:
+    """The path of a user's file, or else of one that the project ships, ``paper/LLMEMF.yaml``."""
+    shipped = properties_dir() / name
+    if Path(name).is_file() or not shipped.is_file():
+        return name
+    return str(shipped)
 
 
 def parse_value(value: Any) -> Any:

@@ -14,7 +14,7 @@ from recbole.utils import InputType
 
 from recbole_tema import compat
 from recbole_tema._layout import properties_dir
-from recbole_tema.config import TEMAConfig, negatives_of, parse_value
+from recbole_tema.config import TEMAConfig, negatives_of, parse_value, property_file
 from recbole_tema.registry import MODELS, model_class
 
 
@@ -415,3 +415,15 @@ def test_models_by_name():
         assert model_class(name).__name__ == name
     assert model_class("SASRec").__module__.startswith("recbole.")
     assert model_class("Pop").__module__.startswith("recbole_tema.")
+
+
+def test_a_shipped_property_file_is_found_by_its_name_and_the_users_own_first(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert property_file("paper/LLMEMF.yaml") == str(properties_dir() / "paper/LLMEMF.yaml")
+    own = tmp_path / "paper/LLMEMF.yaml"
+    own.parent.mkdir()
+    own.write_text("epochs: 3\n")
+    assert property_file("paper/LLMEMF.yaml") == "paper/LLMEMF.yaml"
+    assert property_file("nowhere.yaml") == "nowhere.yaml"
