@@ -12,7 +12,7 @@ from recbole_tema.models.items import (
     Modality,
     Stream,
 )
-from recbole_tema.models.multi_view import MultiViewRecommender, available
+from recbole_tema.models.multi_view import MultiViewRecommender
 
 
 class LLMEMF(MultiViewRecommender):
@@ -35,8 +35,25 @@ class LLMEMF(MultiViewRecommender):
         for name in (IMAGE, TEXT):
             features = dataset.features(name) if name in wanted else None
             found[name] = FrozenModality(features, self.settings.feature_size) if features else None
-        names = available(config, wanted, found)
+        names = _available(config, wanted, found)
         if absent := [name for name in wanted if name not in names]:
             self.logger.info(f"{config['dataset']} has no {' and no '.join(absent)}: left out")
         found[ID] = IdModality(self.n_items, self.settings.embedding_size)
         return {name: modality for name in names if (modality := found[name]) is not None}
+
+
+def _available(config: Config, wanted: list[str], found: dict[str, Modality | None]) -> list[str]:
+    """The wanted modalities that the data set has.
+
+    Raises:
+        ValueError: an unknown modality, or none left.
+    """
+    unknown = [name for name in wanted if name not in found]
+    if unknown:
+        raise ValueError(
+            f"modalities: {unknown} unknown to {config['model']}; choose from {list(found)}"
+        )
+    usable = [name for name in wanted if name == ID or found[name] is not None]
+    if not usable:
+        raise ValueError(f"modalities: data set {config['dataset']} has none of {wanted}")
+    return usable

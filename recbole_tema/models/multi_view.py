@@ -13,7 +13,7 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_tema.data.dataset import CrossDomainDataset
-from recbole_tema.models.items import ID, Modality, Stream, TagModality
+from recbole_tema.models.items import Modality, Stream, TagModality
 from recbole_tema.models.layers import Packing
 from recbole_tema.models.losses import (
     mixture_cross_entropy,
@@ -382,20 +382,3 @@ class MultiViewRecommender(SequentialRecommender):
                 return tables
             self._tables = (version, tables)
         return self._tables[1]
-
-
-def available(config: Config, wanted: list[str], found: dict[str, Modality | None]) -> list[str]:
-    """The wanted modalities that the data set has.
-
-    Raises:
-        ValueError: an unknown modality, or none left.
-    """
-    unknown = [name for name in wanted if name not in found]
-    if unknown:
-        raise ValueError(
-            f"modalities: {unknown} unknown to {config['model']}; choose from {list(found)}"
-        )
-    usable = [name for name in wanted if name == ID or found[name] is not None]
-    if not usable:
-        raise ValueError(f"modalities: data set {config['dataset']} has none of {wanted}")
-    return usable
