@@ -7,11 +7,15 @@ from pathlib import Path
 import pandas as pd
 
 from recbole_tema.formats import (
+    ALL_DOMAINS,
     DOMAIN,
+    HISTORY,
     ITEM,
+    ITEM_COLUMNS,
     LEAVE_ONE_OUT,
     PRE_SPLIT,
     SPLITS,
+    TIME,
     USER,
     DatasetFiles,
     FormatError,
@@ -96,6 +100,8 @@ def build_dataset(
         raise FormatError(f"{name!r} cannot be the name of a data set: it names a folder and files")
     if (domains is None) == (splits is None):
         raise FormatError("give either --domain files, or --train, --valid and --test")
+    if unknown := set(columns or {}) - {USER, ITEM, TIME, HISTORY, *ITEM_COLUMNS}:
+        raise FormatError(f"--columns: {sorted(unknown)} are none of our columns; OURS=THEIRS")
     target = Path(out).absolute() / name
     check_target(target, overwrite)
     images = dict(images or {})
@@ -112,6 +118,11 @@ def build_dataset(
         if filters is not None and filters != Filters():
             raise FormatError("--min-… filters are for leave-one-out; histories are kept whole")
         tables = _pre_split(splits, by_domain, columns or {}, max_length, bad, allow_bad_rows)
+    names = list(domains if domains is not None else items)
+    if len(names) != 2 or ALL_DOMAINS in names:
+        raise FormatError(
+            f"expected two domains, none of them called {ALL_DOMAINS!r}; got {', '.join(names)}"
+        )
     with staged_folder(target, overwrite) as folder:
         _write(DatasetFiles(folder), tables, bad, command)
     report = f"{tables.summary}\n{target}"

@@ -53,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (FormatError, FileNotFoundError, PermissionError, NotADirectoryError) as error:
         print(f"recbole-tema-data {arguments.command}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"recbole-tema-data {arguments.command}: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

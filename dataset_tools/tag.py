@@ -54,6 +54,11 @@ def tag_dataset(
             answers = read_responses(responses, items[ITEM].tolist())
             candidates.append(answers.candidates)
     tags = choose_tags(candidates, max_tags, min_items)
+    if not any(tags):
+        raise FormatError(
+            f"{files.folder}: no item would get a tag; earlier tags are left as they are. Do the "
+            "answers belong to this data set, and does a tag stand on --min-items items?"
+        )
     write_tags(files.tags, dict(zip(items[ITEM], tags, strict=True)))
     if answers is not None:
         write_retry(files.tags_retry, answers.retry)

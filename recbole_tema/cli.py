@@ -31,11 +31,10 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = result.add_argument
-    add("--model", default="TEMA", help="model, or several joined by commas (default: %(default)s)")
+    add("--model", help="model, or several joined by commas (default: TEMA)")
     add(
         "--dataset",
-        default="ml-100k",
-        help="folder below data_path, as recbole-tema-data build makes it (default: %(default)s, "
+        help="folder below data_path, as recbole-tema-data build makes it (default: ml-100k, "
         "made on first use from the MovieLens-100K files that come with RecBole)",
     )
     add(
@@ -62,8 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from recbole_tema.compat import IncompatibleVersionError
 
     arguments, rest = parser().parse_known_args(argv)
+    settings: dict[str, str] = {}
     try:
-        settings = settings_of(rest)
+        settings.update(settings_of(rest))
         if arguments.candidates:
             settings["candidates"] = arguments.candidates
         from recbole_tema import run_recbole_tema
@@ -75,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             config_dict=settings,
             output=arguments.output,
         )
-    except (ValueError, FileNotFoundError, IncompatibleVersionError) as error:
+    except (ValueError, OSError, IncompatibleVersionError) as error:
+        if str(settings.get("state", "")).upper() == "DEBUG":
+            raise
         print(f"recbole-tema: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -94,7 +96,10 @@ def settings_of(arguments: Sequence[str]) -> dict[str, str]:
     for argument in arguments:
         key, equals, value = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or not equals or not key:
-            raise ValueError(f"expected --key=value, got {argument!r}; see --help")
+            raise ValueError(
+                f"expected --key=value, got {argument!r}; several --config_files go into one pair "
+                "of quotes; see --help"
+            )
         if settings.setdefault(key, value) != value:
             raise ValueError(f"--{key} is given twice: {settings[key]!r} and {value!r}")
     return settings

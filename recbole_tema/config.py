@@ -74,6 +74,11 @@ class TEMAConfig(Config):
         for what, value in (("model", model), ("dataset", dataset)):
             if not value:
                 raise ValueError(f"no {what} given: pass --{what} NAME, or set {what} in a file")
+        if Path(str(dataset)).name != str(dataset):
+            raise ValueError(
+                f"dataset: expected the name of a folder below data_path, got {dataset!r}; set "
+                "data_path to the folder around it"
+            )
         return str(model), model_class(str(model)), str(dataset)
 
     def _load_internal_config_dict(self, model: str, model_class: type[Any], dataset: str) -> None:
@@ -112,6 +117,8 @@ class TEMAConfig(Config):
                 "eval_args: expected keys and values such as {mode: uni999}, got "
                 f"{final['eval_args']!r}"
             )
+        if unknown := set(final["eval_args"]) - {"split", "order", "group_by", "mode"}:
+            raise ValueError(f"eval_args: unknown keys {sorted(unknown)}")
         eval_args = {**self.internal_config_dict["eval_args"], **final["eval_args"]}
         if eval_args["split"] != {"LS": "valid_and_test"} or eval_args["order"] != "TO":
             raise ValueError(
@@ -129,6 +136,8 @@ class TEMAConfig(Config):
         if chosen:
             listed = chosen if isinstance(chosen, (list, tuple)) else str(chosen).split(",")
             modes = [str(each).strip() for each in listed]
+            if len(set(modes)) < len(modes):
+                raise ValueError(f"candidates: a mode is given twice in {chosen!r}")
             by_phase = {"valid": modes[0], "test": modes[0]}
         else:
             modes = [by_phase[phase] for phase in ("test", "valid") if phase in by_phase][:1]

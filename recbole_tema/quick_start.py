@@ -1,5 +1,6 @@
 """One call from the names of models and a data set to ranks, metrics, tables and pictures."""
 
+import contextlib
 import json
 import logging
 import platform
@@ -11,7 +12,7 @@ from typing import Any
 import yaml
 from recbole.utils import get_local_time, init_logger
 
-from recbole_tema.config import TEMAConfig
+from recbole_tema.config import TEMAConfig, property_file
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.dataset_tools.movielens import NAME as ML_100K
 from recbole_tema.dataset_tools.movielens import build_ml100k
@@ -34,12 +35,19 @@ from recbole_tema.training.run import TrainedRun, train_and_rank
 # Data sets that are made on first use, from files that an installed library brings.
 BUILT_IN: dict[str, Callable[[Path], Path]] = {ML_100K: build_ml100k}
 
+# What a configuration works out from the other settings and from the machine.
+WORKED_OUT = {
+    *("MODEL_TYPE", "MODEL_INPUT_TYPE", "device", "eval_type", "local_rank", "single_spec"),
+    *("valid_metric_bigger", "train_neg_sample_args", "valid_neg_sample_args"),
+    "test_neg_sample_args",
+}
+
 LIBRARIES = ("recbole_tema", "recbole", "torch", "numpy", "pandas", "scipy", "transformers")
 
 
 def run_recbole_tema(
-    model: str | Sequence[str] = "TEMA",
-    dataset: str = ML_100K,
+    model: str | Sequence[str] | None = None,
+    dataset: str | None = None,
     config_file_list: list[str] | None = None,
     config_dict: dict[str, Any] | None = None,
     output: str | Path | None = None,
@@ -47,8 +55,10 @@ def run_recbole_tema(
     """Train one or several models, rank the same test cases with each, and write the outcome.
 
     Args:
-        model: a model's name, several joined by commas, or a list of names.
-        dataset: a folder below ``data_path``. ``ml-100k`` is built on first use.
+        model: a model's name, several joined by commas, or a list of names. None: what the files
+            or the dict say, else TEMA.
+        dataset: a folder below ``data_path``. None: what the files or the dict say, else
+            ``ml-100k``, which is built on first use.
         config_file_list: property files.
         config_dict: settings that win over the files, such as ``{"candidates": "full,uni999"}``.
         output: folder for the results; by default one with the time in its name below ``results/``.
@@ -60,7 +70,9 @@ def run_recbole_tema(
     Raises:
         ValueError: a setting or a model that cannot be run on this data set (also FormatError).
     """
-    names = _model_names(model)
+    given = {**_settings_in(config_file_list or []), **(config_dict or {})}
+    names = _model_names(model or given.get("model") or "TEMA")
+    dataset = str(dataset or given.get("dataset") or ML_100K)
     configs = {name: _config(name, dataset, config_file_list, config_dict) for name in names}
     folder = Path(output) if output else _default_output(dataset, names)
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,6 +96,17 @@ def run_recbole_tema(
         print(f"\n{to_text(table)}")
     print(f"\nResults: {folder}")
     return {"metrics": metrics, "output": folder, "checkpoints": checkpoints}
+
+
+def _settings_in(files: list[str]) -> dict[str, Any]:
+    """What property files say, later ones over earlier ones; TEMAConfig reports broken ones."""
+    settings: dict[str, Any] = {}
+    for file in files:
+        text = Path(property_file(file)).read_text(encoding="utf-8")
+        with contextlib.suppress(yaml.YAMLError):
+            content = yaml.safe_load(text)
+            settings.update(content if isinstance(content, dict) else {})
+    return settings
 
 
 def _model_names(model: str | Sequence[str]) -> list[str]:
@@ -172,10 +195,12 @@ def _write_results(
 
 
 def _write_config(path: Path, config: TEMAConfig) -> None:
-    """The full configuration; what YAML has no word for stands as text."""
+    """The full configuration, such that ``--config_files`` takes it and gives the same run."""
+    settings = {**config.final_config_dict, "data_path": str(Path(config["data_path"]).parent)}
     plain = {
         key: value if _is_plain(value) else str(value)
-        for key, value in sorted(config.final_config_dict.items())
+        for key, value in sorted(settings.items())
+        if key not in WORKED_OUT and value is not None
     }
     with atomic_write(path) as beside:
         beside.write_text(yaml.safe_dump(plain, allow_unicode=True), encoding="utf-8")

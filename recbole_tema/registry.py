@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import Any
 
+from recbole.utils import ModelType
+
 from recbole_tema.compat import import_recbole_model
 
 MODELS = {
@@ -12,20 +14,36 @@ MODELS = {
 }
 
 
+# RecBole's models that cannot run beside current libraries, or need what our data sets lack.
+_SCIPY = "RecBole 1.2.1 builds its graph with a method that scipy no longer has"
+UNSUPPORTED = {
+    **dict.fromkeys(("GCMC", "LightGCN", "NCL", "NGCF", "SpectralCF"), _SCIPY),
+    "FEARec": "it reads padded histories that this project never materialises",
+    "DIEN": "it needs negative histories of its own",
+    **dict.fromkeys(("RaCT", "S3Rec"), "its pre-training passes pickled checkpoints on"),
+    **dict.fromkeys(("GRU4RecKG", "KSR"), "it needs files of entities"),
+}
+
+
 def model_class(name: str) -> type[Any]:
     """The class of a model, ours or RecBole's.
 
     Raises:
-        ValueError: neither the project nor RecBole knows the name.
+        ValueError: neither the project nor RecBole knows the name, or it cannot run here.
     """
+    if name in UNSUPPORTED:
+        raise ValueError(f"{name} cannot be run: {UNSUPPORTED[name]}")
     if name in MODELS:
         module, attribute = MODELS[name].split(":")
         return getattr(import_module(module), attribute)
     try:
-        return import_recbole_model(name)
+        found = import_recbole_model(name)
     except (ValueError, AttributeError, ModuleNotFoundError) as error:
         # RecBole looks the module up in lower case and the class as written: both may miss.
         raise ValueError(
             f"unknown model {name!r}. Ours: {', '.join(MODELS)}; besides, every model of RecBole "
             f"by its exact name, such as SASRec, GRU4Rec, SRGNN, Pop, BPR, ItemKNN, NeuMF ({error})"
         ) from error
+    if found.type in (ModelType.KNOWLEDGE, ModelType.DECISIONTREE):
+        raise ValueError(f"{name} cannot be run: it is of type {found.type.name}")
+    return found

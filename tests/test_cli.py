@@ -66,7 +66,13 @@ def arguments(tiny):
         (["--model", "TEMMA"], "unknown model 'TEMMA'"),
         (["--model", "Pop,Pop"], "expected different names"),
         (["--model", ","], "expected different names"),
+        (["--model", "LightGCN"], "LightGCN cannot be run: RecBole 1.2.1 builds its graph"),
+        (["--model", "KGAT"], "KGAT cannot be run: it is of type KNOWLEDGE"),
         (["--dataset", "nowhere"], "no data set 'nowhere'"),
+        (["--dataset", "../tiny"], "expected the name of a folder below data_path"),
+        (["--candidates", "full,full"], "a mode is given twice"),
+        (["--eval_args={'moed': 'full'}"], "eval_args: unknown keys ['moed']"),
+        (["--config_files", "."], "directory"),
         (["--candidates", "999"], "expected full or uniN such as uni999, got '999'"),
         (["--config_files", "missing.yaml"], "missing.yaml"),
         (["--model", "TEMA", "--fusion=late"], "fusion: expected one of"),
@@ -229,3 +235,26 @@ def test_a_built_in_data_set_is_made_on_first_use(arguments, tiny, monkeypatch):
     for _ in range(2):
         assert main([*arguments, "--model", "Pop"]) == 0
     assert made == [Path("dataset")]
+
+
+def test_a_file_may_name_the_model_and_a_runs_configuration_gives_the_run_again(arguments, tiny):
+    kept = [each for each in arguments if each not in ("--dataset", "tiny")]
+    Path("mine.yaml").write_text("model: Pop\ndataset: tiny\n")
+    assert main([*kept, "--config_files", "mine.yaml", "--output", "first"]) == 0
+    assert list(json.loads(Path("first/metrics.json").read_text())) == ["Pop"]
+    again = ["--config_files", "first/config-Pop.yaml", "--output", "second"]
+    assert main(again) == 0
+    for name in ("metrics.json", "ranks.csv.gz", "config-Pop.yaml"):
+        assert Path("second", name).read_bytes() == Path("first", name).read_bytes()
+
+
+def test_an_output_that_is_a_file_exits_with_2(arguments, capsys):
+    Path("taken").write_text("mine")
+    assert main([*arguments, "--model", "Pop", "--output", "taken"]) == 2
+    assert "taken" in capsys.readouterr().err
+    assert Path("taken").read_text() == "mine"
+
+
+def test_fewer_items_than_candidates_are_told(arguments, caplog):
+    assert main([*arguments, "--model", "Pop", "--candidates", "uni999"]) == 0
+    assert "cases have fewer items to draw from" in caplog.text

@@ -33,6 +33,9 @@ from recbole_tema.formats import (
     sha256_of_files,
 )
 
+# RecBole's settings that drop interactions.
+FILTERS = ("rm_dup_inter", "val_interval", "user_inter_num_interval", "item_inter_num_interval")
+
 
 class CrossDomainDataset(SequentialDataset):
     """Two domains of one set of users, as ``recbole-tema-data build`` writes them.
@@ -77,6 +80,12 @@ class CrossDomainDataset(SequentialDataset):
         if self.benchmark_filename_list is None:
             frame = read_interactions(self.files.inter)
         else:
+            for key in FILTERS:
+                if self.config.external_config_dict.get(key) is not None:
+                    raise ValueError(
+                        f"{key}: the histories of {token} come split and are kept whole; filter "
+                        "the raw data instead"
+                    )
             frame, self._split_sizes, self._history_lengths = self._read_split_histories()
         renamed = {USER: self.uid_field, ITEM: self.iid_field, TIME: self.time_field}
         self.inter_feat = frame.rename(columns=renamed)

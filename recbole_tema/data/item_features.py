@@ -95,6 +95,11 @@ def load_tags(files: DatasetFiles, file_tokens: list[str], id_tokens: list[str])
         return None
     tags = read_tags(files.tags, known_items=file_tokens)
     names = sorted({name for token in id_tokens for name in tags[token]})
+    if not names:
+        raise FormatError(
+            f"{files.tags}: no item has a tag; make the tags anew with: recbole-tema-data tag "
+            f"{files.folder}, or leave tag out of modalities"
+        )
     number = {name: at + 1 for at, name in enumerate(names)}
     most = max((len(tags[token]) for token in id_tokens), default=0)
     index = torch.zeros(len(id_tokens) + 1, max(most, 1), dtype=torch.long)

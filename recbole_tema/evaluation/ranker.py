@@ -1,6 +1,7 @@
 """Every case of a loader ranked under one or more candidate modes, from one forward pass."""
 
 from collections.abc import Sequence
+from logging import getLogger
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,12 @@ class CaseRanker:
             for mode in modes
             if (number := negatives_of(mode)) is not None
         }
+        for mode, (items, counts) in self._sampled.items():
+            if len(fewer := counts[counts < items.shape[1]]):
+                getLogger().warning(
+                    f"{mode}: {len(fewer)} of {len(counts)} cases have fewer items to draw from, "
+                    f"{fewer.min()} at least, and get all of them"
+                )
 
     @torch.no_grad()
     def ranks(

@@ -133,6 +133,10 @@ class Stream(nn.Module):
             )
         self.dim = dims.pop()
         self.modalities = nn.ModuleList(modalities)
+        if len(modalities) > 1:
+            # In a sum an absent vector adds nothing, and the others stand for the item.
+            for modality in modalities:
+                modality.missing = None
         self.gate = gate
         if gate is not None:
             self.gate_projection = nn.Linear(gate.dim, self.dim, bias=False)

@@ -16,13 +16,18 @@ from recbole_tema.models.multi_view import MultiViewRecommender
 
 
 class LLMEMF(MultiViewRecommender):
-    """Ids, CLIP images and CLIP texts of LLM-enriched descriptions, in three views (§3).
+    """Ids, images and texts of items in three views (§3).
+
+    The paper's texts are titles with what an LLM adds (eq. 1); here the text vectors are of what
+    ``recbole-tema-data encode`` was given.
 
     E_id is learned, E_img and E_tex are frozen (§3.4). For each view v and modality m a causal
     self-attention turns the history's vectors into h_m^v (eq. 2, 4); P_m^v is the softmax of its
     similarity with the candidates (eq. 3, 5-7), P^v their mixture (eq. 8). The views' losses are
     added with weights (eq. 9, 10), and so are their probabilities when scoring (eq. 11).
     """
+
+    modality_names: tuple[str, ...] = (ID, IMAGE, TEXT)
 
     def build_streams(self, config: Config, dataset: CrossDomainDataset) -> dict[str, Stream]:
         return self.streams_of(self.frozen_and_id(config, dataset, self.settings.modalities))
@@ -35,25 +40,15 @@ class LLMEMF(MultiViewRecommender):
         for name in (IMAGE, TEXT):
             features = dataset.features(name) if name in wanted else None
             found[name] = FrozenModality(features, self.settings.feature_size) if features else None
-        names = _available(config, wanted, found)
+        if unknown := [name for name in wanted if name not in found]:
+            raise ValueError(
+                f"modalities: {unknown} unknown to {config['model']}; choose from "
+                f"{list(self.modality_names)}"
+            )
+        names = [name for name in wanted if name == ID or found[name] is not None]
+        if not names:
+            raise ValueError(f"modalities: data set {config['dataset']} has none of {wanted}")
         if absent := [name for name in wanted if name not in names]:
             self.logger.info(f"{config['dataset']} has no {' and no '.join(absent)}: left out")
         found[ID] = IdModality(self.n_items, self.settings.embedding_size)
         return {name: modality for name in names if (modality := found[name]) is not None}
-
-
-def _available(config: Config, wanted: list[str], found: dict[str, Modality | None]) -> list[str]:
-    """The wanted modalities that the data set has.
-
-    Raises:
-        ValueError: an unknown modality, or none left.
-    """
-    unknown = [name for name in wanted if name not in found]
-    if unknown:
-        raise ValueError(
-            f"modalities: {unknown} unknown to {config['model']}; choose from {list(found)}"
-        )
-    usable = [name for name in wanted if name == ID or found[name] is not None]
-    if not usable:
-        raise ValueError(f"modalities: data set {config['dataset']} has none of {wanted}")
-    return usable

@@ -65,6 +65,11 @@ class MultiViewRecommender(SequentialRecommender):
         self.candidate_ranges = [*dataset.domain_ranges, (1, self.n_items)]
         streams = self.build_streams(config, dataset)
         self.streams = nn.ModuleDict(streams)
+        if unused := set(settings.modality_weights) - set(streams):
+            self.logger.warning(
+                f"modality_weights: those of {sorted(unused)} have no effect, as what is weighted "
+                f"here is {list(streams)}"
+            )
         weights = [settings.modality_weights.get(name, 1.0) for name in streams]
         self.modality_weights = nn.Parameter(
             torch.tensor(weights).log(), requires_grad=settings.learn_modality_weights

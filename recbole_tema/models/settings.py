@@ -84,22 +84,22 @@ class ModelSettings:
         return cls(
             modalities=_list(config, "modalities"),
             modality_weights=modality_weights,
-            learn_modality_weights=bool(config["learn_modality_weights"]),
+            learn_modality_weights=flag(config, "learn_modality_weights"),
             fusion=config["fusion"],
             feature_projection=config["feature_projection"],
             similarity=config["similarity"],
             temperature=temperature,
-            learn_temperature=bool(config["learn_temperature"]),
+            learn_temperature=flag(config, "learn_temperature"),
             views=views,
             view_join=config["view_join"],
             train_view_weights=_view_weights(config, "train_view_weights", views),
             score_view_weights=_view_weights(config, "score_view_weights", views),
-            share_encoder=bool(config["share_encoder"]),
+            share_encoder=flag(config, "share_encoder"),
             embedding_size=int(_at_least(config, "embedding_size", 1)),
             n_layers=int(_at_least(config, "n_layers", 0)),
             n_heads=int(_at_least(config, "n_heads", 1)),
             inner_size=int(_at_least(config, "inner_size", 0)),
-            positions=bool(config["positions"]),
+            positions=flag(config, "positions"),
             max_length=int(_at_least(config, "MAX_ITEM_LIST_LENGTH", 1)),
             dropout=float(_at_least(config, "hidden_dropout_prob", 0)),
             attn_dropout=float(_at_least(config, "attn_dropout_prob", 0)),
@@ -130,6 +130,17 @@ class ModelSettings:
             self.dropout,
             self.attn_dropout,
         )
+
+
+def flag(config: Config, key: str) -> bool:
+    """A setting that is True or False.
+
+    Raises:
+        ValueError: it is anything else, such as the text "no", which Python takes for true.
+    """
+    if not isinstance(config[key], bool):
+        raise ValueError(f"{key}: expected True or False, got {config[key]!r}")
+    return config[key]
 
 
 def _at_least(config: Config, key: str, least: float) -> Any:

@@ -3,8 +3,9 @@
 from recbole.config import Config
 
 from recbole_tema.data.dataset import CrossDomainDataset
-from recbole_tema.models.items import ID, TAG, Stream, TagModality
+from recbole_tema.models.items import ID, MODALITIES, TAG, Stream, TagModality
 from recbole_tema.models.llmemf import LLMEMF
+from recbole_tema.models.settings import flag
 
 TAG_FUSIONS = ("add", "gate", "modality")
 
@@ -16,6 +17,8 @@ class TEMA(LLMEMF):
     ``tag_fusion: add`` adds it to the item vector, ``gate`` scales the item vector by it, and
     ``modality`` makes it a fourth modality beside id, image and text.
     """
+
+    modality_names = MODALITIES
 
     def build_streams(self, config: Config, dataset: CrossDomainDataset) -> dict[str, Stream]:
         wanted = self.settings.modalities
@@ -34,8 +37,8 @@ class TEMA(LLMEMF):
         tag = TagModality(
             tags,
             self.settings.embedding_size,
-            weighted=config["weighted_tags"],
-            trainable=config["train_tag_embedding"],
+            weighted=flag(config, "weighted_tags"),
+            trainable=flag(config, "train_tag_embedding"),
         )
         if fusion == "modality" or not modalities:
             return self.streams_of({**modalities, TAG: tag})

@@ -1,5 +1,7 @@
 """The data set in memory against the tokens that were written to disk."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -414,3 +416,20 @@ class _Only:
 
     def __init__(self, files):
         self.files = files
+
+
+@pytest.mark.parametrize("key", ["item_inter_num_interval", "rm_dup_inter"])
+def test_filters_of_histories_that_come_split_are_refused(tiny_dataset, config_of, key):
+    config = config_of("Pop", tiny_dataset(split=PRE_SPLIT), **{key: "[2,inf)"})
+    with pytest.raises(ValueError, match=f"{key}: the histories of tiny come split"):
+        CrossDomainDataset(config)
+
+
+def test_tags_of_no_item_are_refused(tiny_dataset, config_of):
+    tiny = tiny_dataset()
+    lines = tiny.files.tags.read_text(encoding="utf-8").splitlines()
+    ids = [json.loads(line)["item_id"] for line in lines]
+    tiny.files.tags.write_text("".join(json.dumps({"item_id": i, "tags": {}}) + "\n" for i in ids))
+    dataset = CrossDomainDataset(config_of("TEMA", tiny))
+    with pytest.raises(FormatError, match="no item has a tag"):
+        dataset.tags()

@@ -327,3 +327,13 @@ def test_the_old_data_set_comes_back_when_the_new_cannot_take_its_place(
         build(tmp_path, write, overwrite=True)
     assert DatasetFiles(folder).items.is_file()
     assert [path.name for path in folder.parent.iterdir()] == ["d"]
+
+
+def test_two_domains_are_needed_and_columns_must_be_ours(tmp_path, write) -> None:
+    path = write("x.csv", HEAD + X)
+    for domains in ({"x": path}, {"x": path, "all": write("y.csv", HEAD + Y)}):
+        with pytest.raises(FormatError, match="expected two domains, none of them called 'all'"):
+            build_dataset("d", tmp_path / "out", domains=domains, items={})
+    with pytest.raises(FormatError, match=r"usr_id.*none of our columns"):
+        build(tmp_path, write, columns={"usr_id": "user_id"})
+    assert not (tmp_path / "out" / "d").exists()

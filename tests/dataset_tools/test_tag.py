@@ -168,3 +168,11 @@ def test_settings_that_do_not_go_together(small: Path, write) -> None:
         tag_dataset(small, max_tags=0)
     with pytest.raises(FormatError, match="no answers in it"):
         tag_dataset(small, responses=write("empty.jsonl", ""))
+
+
+def test_answers_of_another_data_set_leave_the_tags_as_they_are(small: Path, write) -> None:
+    tag_dataset(small)
+    before = DatasetFiles(small).tags.read_bytes()
+    with pytest.raises(FormatError, match="no item would get a tag"):
+        tag_dataset(small, responses=responses(write, [("nobody", '["Arts"]')]))
+    assert DatasetFiles(small).tags.read_bytes() == before

@@ -201,7 +201,7 @@ def test_scores_follow_every_change_of_the_parameters(tiny_dataset, build, batch
         optimizer.step()
     with torch.no_grad():
         if change == "in place":
-            ids = model.streams["id"].modalities[0].embedding.weight
+            ids = model.stream_list[0].modalities[0].embedding.weight
             ids.add_(torch.randn_like(ids))
         elif change == "loading":
             for parameter in other.parameters():

@@ -32,7 +32,12 @@ from recbole_tema.data.dataset import CrossDomainDataset
         ({"modality_weights": {"id": 0}}, "modality_weights: expected positive numbers"),
         ({"modality_weights": {"txt": 1}}, "modality_weights: .*txt"),
         ({"modality_weights": [1, 2]}, "modality_weights: expected"),
-        ({"modalities": ["id", "sound"]}, r"modalities: \['sound'\] unknown to TEMA"),
+        ({"modalities": ["id", "sound"]}, r"\['sound'\] unknown to TEMA; choose from .*'tag'"),
+        # Python takes any text for true: an ablation would silently not happen.
+        ({"weighted_tags": "no"}, "weighted_tags: expected True or False, got 'no'"),
+        ({"train_tag_embedding": "off"}, "train_tag_embedding: expected True or False"),
+        ({"positions": "off"}, "positions: expected True or False"),
+        ({"share_encoder": 1}, "share_encoder: expected True or False"),
         ({"modalities": []}, "modalities"),
         ({"modalities": "id"}, "modalities: expected a list"),
         ({"fusion": "early", "feature_projection": "none"}, "feature_projection: linear"),
@@ -74,3 +79,18 @@ def test_a_data_set_without_any_of_the_modalities_is_refused(
     config = config_of(model, tiny_dataset(image=0, tags=False), modalities=modalities)
     with pytest.raises(ValueError, match="modalities: data set tiny has none of"):
         config.model_class(config, CrossDomainDataset(config))
+
+
+def test_weights_without_effect_are_told(tiny_dataset, config_of, caplog):
+    config = config_of("TEMA", tiny_dataset(), fusion="early", modality_weights={"id": 2.0})
+    config.model_class(config, CrossDomainDataset(config))
+    assert "modality_weights: those of ['id'] have no effect" in caplog.text
+
+
+def test_a_summed_item_vector_has_no_stand_in_for_a_missing_part(tiny_dataset, config_of):
+    tiny = tiny_dataset(absent={"text": ("f1",)})
+    for fusion, expected in (("early", 0), ("score", 1)):
+        config = config_of("LLMEMF", tiny, fusion=fusion, modalities=["id", "text"])
+        model = config.model_class(config, CrossDomainDataset(config))
+        names = [name for name, _ in model.named_parameters() if name.endswith("missing")]
+        assert len(names) == expected
