@@ -275,3 +275,11 @@ def test_ray_is_never_imported():
     root = Path(recbole_tema.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr
+
+
+def test_training_ends_with_the_epoch_in_which_the_time_is_up(trained, caplog):
+    run = trained("SASRec", again=True, epochs=5, max_train_seconds=1e-9).run
+    assert run.epochs == 1
+    assert run.best_epoch == 0
+    assert "stopped after 1 epochs: max_train_seconds" in caplog.text
+    assert all((ranks >= 1).all() for ranks in run.ranks.values())

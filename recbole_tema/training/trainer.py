@@ -1,6 +1,7 @@
 """RecBole's trainers, evaluating per domain: one mixin before whichever trainer a model needs."""
 
 import os
+import time
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,10 @@ from recbole_tema.evaluation.metrics import metric_names, metrics_by_domain
 from recbole_tema.evaluation.ranker import CaseRanker
 from recbole_tema.formats import ALL_DOMAINS
 from recbole_tema.training.checkpoint import load_checkpoint, save_checkpoint
+
+
+class _TimeIsUp(Exception):
+    """Ends RecBole's training loop between two epochs."""
 
 
 class PerDomainTrainer:
@@ -38,10 +43,27 @@ class PerDomainTrainer:
         self.saved_model_file = os.path.join(config["checkpoint_dir"], f"{name}-{unique}.pth")
 
     def fit(self, *args: Any, **kwargs: Any) -> tuple[float, dict[str, float]]:
-        """RecBole's training loop, without the warning that its GradScaler is spelt the old way."""
+        """RecBole's training loop, which ends early when ``max_train_seconds`` are over."""
+        self._started = time.perf_counter()
         with warnings.catch_warnings():
+            # RecBole spells its GradScaler the old way.
             warnings.filterwarnings("ignore", r".*torch\.cuda\.amp\.GradScaler", FutureWarning)
-            return super().fit(*args, **kwargs)  # type: ignore[misc]
+            try:
+                return super().fit(*args, **kwargs)  # type: ignore[misc]
+            except _TimeIsUp as stop:
+                self.logger.warning(f"{self.config['model']} {stop}")
+                return self.best_valid_score, self.best_valid_result
+
+    def _train_epoch(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
+        limit = self.config["max_train_seconds"]
+        if limit and epoch_idx > self.start_epoch and time.perf_counter() - self._started > limit:
+            raise _TimeIsUp(
+                f"stopped after {epoch_idx} epochs: max_train_seconds ({limit}) are over, and it "
+                "may not have learnt all it can"
+            )
+        return super()._train_epoch(  # type: ignore[misc]
+            train_data, epoch_idx, *args, **kwargs
+        )
 
     @torch.no_grad()
     def evaluate(
@@ -119,6 +141,7 @@ class PerDomainTrainer:
     start_epoch: int
     cur_step: int
     best_valid_score: float
+    best_valid_result: dict[str, float]
     optimizer: torch.optim.Optimizer
 
 
