@@ -1,6 +1,6 @@
 """Pictures of a comparison: bars of the metrics, and learning curves.
 
-matplotlib is an extra. Without it a warning says so and no picture is written; tables and metrics
+Where matplotlib cannot be imported a warning says so and no picture is written; tables and metrics
 do not depend on it. Figures are made without pyplot, so a caller's own figures, backend and
 settings stay untouched, and the same numbers give the same bytes.
 """

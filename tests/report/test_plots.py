@@ -46,7 +46,7 @@ def chunks(data: bytes) -> set[bytes]:
 
 @pytest.fixture
 def matplotlib():
-    return pytest.importorskip("matplotlib", reason="plots need matplotlib, which is an extra")
+    return pytest.importorskip("matplotlib", reason="plots need matplotlib")
 
 
 @pytest.mark.parametrize("n_models", [1, 3, 2 * len(COLOURS) + 1])
