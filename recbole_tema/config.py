@@ -25,7 +25,9 @@ KNOWN_METRICS = {"hit", "ndcg", "mrr"}
 
 
 class TEMAConfig(Config):
-    """RecBole's Config; later wins: RecBole's defaults, ours, the data set's, files, dict.
+    """RecBole's Config with more layers.
+
+    Later wins: RecBole's defaults, ours for all models, the model's, the data set's, files, dict.
 
     Args:
         model: a model's name, ours (``TEMA``, ``LLMEMF``) or RecBole's.

@@ -89,7 +89,8 @@ def run_recbole_tema(
         curves[name] = dict(run.curve)
         checkpoints[name] = run.checkpoint
         _write_config(folder / f"config-{name}.yaml", config)
-        _write_environment(folder / "environment.json", data)
+        if len(results) == 1:  # one data set and one machine for all models
+            _write_environment(folder / "environment.json", data)
         _write_results(folder, results, curves, config)
     metrics = metrics_of_results(results, config["topk"])
     for table in tables_of_metrics(metrics):

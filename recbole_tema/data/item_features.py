@@ -7,7 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_tema.formats import DatasetFiles, FormatError, read_features, read_tags
+from recbole_tema.formats import (
+    DatasetFiles,
+    FormatError,
+    read_features,
+    read_tags,
+    tag_vocabulary,
+)
 
 
 @dataclass(frozen=True)
@@ -94,16 +100,16 @@ def load_tags(files: DatasetFiles, file_tokens: list[str], id_tokens: list[str])
     if not files.tags.is_file():
         return None
     tags = read_tags(files.tags, known_items=file_tokens)
-    names = sorted({name for token in id_tokens for name in tags[token]})
+    names = tag_vocabulary({token: tags[token] for token in id_tokens})
     if not names:
         raise FormatError(
             f"{files.tags}: no item has a tag; make the tags anew with: recbole-tema-data tag "
             f"{files.folder}, or leave tag out of modalities"
         )
     number = {name: at + 1 for at, name in enumerate(names)}
-    most = max((len(tags[token]) for token in id_tokens), default=0)
-    index = torch.zeros(len(id_tokens) + 1, max(most, 1), dtype=torch.long)
-    scores = torch.zeros(len(id_tokens) + 1, max(most, 1))
+    most = max(len(tags[token]) for token in id_tokens)
+    index = torch.zeros(len(id_tokens) + 1, most, dtype=torch.long)
+    scores = torch.zeros(len(id_tokens) + 1, most)
     for item, token in enumerate(id_tokens, start=1):
         if own := tags[token]:
             index[item, : len(own)] = torch.tensor([number[name] for name in own])

@@ -99,7 +99,7 @@ def leave_one_out(histories: Histories) -> tuple[Histories, Rows, Rows]:
     valid, test = cases
     kept = np.where(lengths >= 3, lengths - 2, np.minimum(lengths, 1))
     train = Histories(
-        items=histories.items[_ranges(starts, kept)],
+        items=histories.items[ranges(starts, kept)],
         offsets=np.concatenate([[0], np.cumsum(kept)]),
         users=histories.users,
     )
@@ -129,7 +129,7 @@ def training_windows(histories: Histories, max_length: int) -> Rows:
     counts = np.maximum(-(-targets // max_length), 0)
     owner = np.repeat(np.arange(len(histories)), counts)
     # 0 for a history's last row, 1 for the one before it, ...
-    from_end = _ranges(np.zeros_like(counts), counts)
+    from_end = ranges(np.zeros_like(counts), counts)
     row_stops = stops[owner] - from_end * max_length
     row_starts = np.maximum(starts[owner], row_stops - 1 - max_length)
     return Rows(histories.items, row_starts, row_stops, histories.users[owner])
@@ -140,12 +140,12 @@ def training_prefixes(histories: Histories, max_length: int) -> Rows:
     starts, stops = histories.offsets[:-1], histories.offsets[1:]
     counts = np.maximum(stops - starts - 1, 0)
     owner = np.repeat(np.arange(len(histories)), counts)
-    row_stops = starts[owner] + 2 + _ranges(np.zeros_like(counts), counts)
+    row_stops = starts[owner] + 2 + ranges(np.zeros_like(counts), counts)
     rows = Rows(histories.items, starts[owner], row_stops, histories.users[owner])
     return rows.shortened(max_length)
 
 
-def _ranges(firsts: Ints, counts: Ints) -> Ints:
+def ranges(firsts: Ints, counts: Ints) -> Ints:
     """``first, first + 1, …`` with ``count`` members for each pair, one after the other."""
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from recbole_tema.config import negatives_of
 from recbole_tema.data.loaders import CaseLoader, EvalBatch
+from recbole_tema.data.sequences import ranges
 from recbole_tema.evaluation.ranks import draw_candidates, rank_of_target
 
 # Pairs of case and item that a model without full_sort_predict scores at once.
@@ -143,13 +144,11 @@ def _draw(loader: CaseLoader, number: int, seed: int) -> tuple[np.ndarray, np.nd
     users = loader.cases.users
     owned, offsets = loader.dataset.owned_items()
     counts = (offsets[1:] - offsets[:-1])[users]
-    ends = np.cumsum(counts)
-    at = np.arange(ends[-1]) + np.repeat(offsets[users] - (ends - counts), counts)
     starts, stops = np.array(loader.dataset.domain_ranges).T
     return draw_candidates(
         target=loader.cases.targets,
-        owned=owned[at],
-        offsets=np.concatenate([[0], ends]),
+        owned=owned[ranges(offsets[users], counts)],
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
         first_item=starts[loader.domain],
         n_items=(stops - starts)[loader.domain],
         n_negatives=number,
