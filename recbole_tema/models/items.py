@@ -29,8 +29,8 @@ class Modality(nn.Module):
         self.register_buffer("present", present, persistent=False)
         self.missing = None if bool(present[1:].all()) else nn.Parameter(torch.zeros(dim))
 
-    def vectors(self, items: Tensor) -> Tensor:
-        """(n, dim) vectors of ``items`` (n,); zeros where the item lacks the modality."""
+    def vectors(self, items: Tensor | None = None) -> Tensor:
+        """(n, dim) vectors of ``items`` (n,), None: of ids 0 to N; zeros for items without it."""
         raise NotImplementedError
 
     def in_history(self, vectors: Tensor, items: Tensor) -> Tensor:
@@ -48,8 +48,8 @@ class IdModality(Modality):
         super().__init__(dim, torch.arange(n_items) > 0)
         self.embedding = nn.Embedding(n_items, dim, padding_idx=0)
 
-    def vectors(self, items: Tensor) -> Tensor:
-        return self.embedding(items)
+    def vectors(self, items: Tensor | None = None) -> Tensor:
+        return _rows(self.embedding.weight, items)
 
 
 class FrozenModality(Modality):
@@ -65,8 +65,8 @@ class FrozenModality(Modality):
         self.register_buffer("frozen", features.vectors, persistent=False)
         self.projection = nn.Linear(width, dim, bias=False) if dim else nn.Identity()
 
-    def vectors(self, items: Tensor) -> Tensor:
-        return self.projection(self.frozen[items])
+    def vectors(self, items: Tensor | None = None) -> Tensor:
+        return self.projection(_rows(self.frozen, items))
 
 
 class TagModality(Modality):
@@ -102,11 +102,11 @@ class TagModality(Modality):
                 self.embedding.weight.copy_(self.start)
             self.start = None
 
-    def vectors(self, items: Tensor) -> Tensor:
+    def vectors(self, items: Tensor | None = None) -> Tensor:
         bags = F.embedding_bag(
-            self.index[items],
+            _rows(self.index, items),
             self.embedding.weight,
-            per_sample_weights=self.weights[items],
+            per_sample_weights=_rows(self.weights, items),
             mode="sum",
         )
         return self.projection(bags)
@@ -121,7 +121,12 @@ class Stream(nn.Module):
     Args:
         modalities: what is added; all of one length.
         gate: a tag modality that scales the sum: item ⊙ 2 σ(W e_tag), for items that have tags.
+
+    Attributes:
+        present: (N + 1,) bool buffer, whether an item has at least one of the modalities.
     """
+
+    present: Tensor
 
     def __init__(self, modalities: Sequence[Modality], gate: TagModality | None = None) -> None:
         super().__init__()
@@ -133,6 +138,8 @@ class Stream(nn.Module):
             )
         self.dim = dims.pop()
         self.modalities = nn.ModuleList(modalities)
+        present = torch.stack([each.present for each in modalities]).any(dim=0)
+        self.register_buffer("present", present, persistent=False)
         if len(modalities) > 1:
             # In a sum an absent vector adds nothing, and the others stand for the item.
             for modality in modalities:
@@ -147,19 +154,28 @@ class Stream(nn.Module):
         return list(cast(Iterable[Modality], self.modalities))
 
     @property
-    def present(self) -> Tensor:
-        """(N + 1,) bool: the item has at least one of the modalities."""
-        return torch.stack([modality.present for modality in self.members]).any(dim=0)
+    def fixed(self) -> bool:
+        """Whether the vectors are the same in every step."""
+        return self.gate is None and all(
+            isinstance(each, FrozenModality) and isinstance(each.projection, nn.Identity)
+            for each in self.members
+        )
 
-    def vectors(self, items: Tensor) -> Tensor:
-        """(n, dim) vectors of ``items`` (n,)."""
+    def vectors(self, items: Tensor | None = None) -> Tensor:
+        """(n, dim) vectors of ``items`` (n,); None: of ids 0 to N."""
         vectors = [modality.vectors(items) for modality in self.members]
         total = vectors[0] if len(vectors) == 1 else torch.stack(vectors).sum(dim=0)
         if self.gate is not None:
             gate = 2 * torch.sigmoid(self.gate_projection(self.gate.vectors(items)))
-            total = torch.where(self.gate.present[items, None], total * gate, total)
+            gated = _rows(self.gate.present, items)
+            total = torch.where(gated[:, None], total * gate, total)
         return total
 
     def in_history(self, vectors: Tensor, items: Tensor) -> Tensor:
         """``vectors`` of ``items`` as a history shows them; see :meth:`Modality.in_history`."""
         return self.members[0].in_history(vectors, items) if len(self.members) == 1 else vectors
+
+
+def _rows(table: Tensor, items: Tensor | None) -> Tensor:
+    # index_select: its gradient is many times faster than that of table[items] or an embedding's.
+    return table if items is None else table.index_select(0, items)

@@ -6,15 +6,34 @@ needed for a position: the target's z_m and the log-sum-exp over the candidates,
 
     -log P(target) = -logsumexp_m(log a_m + z_m(target) - LSE_m).
 
-One modality makes it the plain cross-entropy. Queries come divided by the temperature, and vectors
-of unit length where the similarity is the cosine, so that a dot product is all that is left here.
+One modality makes it the plain cross-entropy, and a weighted sum of similarities is one modality of
+concatenated vectors. Queries come divided by the temperature, and vectors of unit length where the
+similarity is the cosine, so that a dot product is all that is left here.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from recbole_tema.models.chunked_loss import ChunkedMixture
+
+IMPLEMENTATIONS = ("auto", "plain", "chunked")
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """A uniform sample with replacement that stands for all candidates but the target.
+
+    Attributes:
+        rows: (n,) rows of the item vectors; all positions share them.
+        n_candidates: for each modality how many candidates have it.
+    """
+
+    rows: Tensor
+    n_candidates: Sequence[int]
 
 
 def mixture_log_probability(
@@ -36,7 +55,7 @@ def mixture_log_probability(
     Returns:
         (P, C); -inf for a candidate that has no modality at all.
     """
-    log_weights = _log_weights(weights, present)
+    log_weights = _log_weights(weights, _usable(present, None))
     terms = []
     for m, (query, item) in enumerate(zip(queries, items, strict=True)):
         z = query @ item.T
@@ -54,78 +73,99 @@ def mixture_cross_entropy(
     targets: Tensor,
     weights: Tensor,
     present: Sequence[Tensor] | None = None,
+    negatives: Negatives | None = None,
+    position_weights: Tensor | None = None,
+    implementation: str = "auto",
 ) -> Tensor:
-    """-log P(target) of each position over all candidates (eq. 9), (P,).
+    """Σ -log P(target) over the positions (eq. 9), a scalar.
+
+    Over all items, or estimated from negatives: those of a modality stand for all its candidates
+    but the target, so each counts (n_candidates - 1) / (negatives that are not the target) times,
+    which is the log-probability correction of sampled softmax.
+
+    A position whose target has no modality at all carries nothing to learn from and adds 0.
 
     Args:
-        targets: (P,) index of each position's target among the candidates.
+        queries: for each modality m the positions' vectors, (P, d_m).
+        items: for each modality (U, d_m): all candidates, or with ``negatives`` the vectors that
+            targets and negatives are rows of.
+        targets: (P,) row of each position's target.
+        weights: (M,) mixture weights, not negative.
+        present: for each modality (U,) bool; as for :func:`mixture_log_probability`. None: all.
+        negatives: the sample to compare with; None: all items.
+        position_weights: (P,) factors of the summands; None: 1. No gradient is computed for them.
+        implementation: ``plain`` writes the formula out and lets autograd keep every (P, C) matrix
+            of it; ``chunked`` takes some positions at a time and finds the gradients on the way, so
+            memory is that of the vectors (first derivatives only); ``auto`` is the faster one for
+            the sizes at hand. All give the same up to rounding.
 
-    The other arguments are those of :func:`mixture_log_probability`. A position whose target has
-    no modality at all carries nothing to learn from and gets the loss 0.
+    Raises:
+        ValueError: an unknown implementation.
     """
-    log_p = mixture_log_probability(queries, items, weights, present)
-    return _zero_where_impossible(-log_p.gather(1, targets[:, None]).squeeze(1))
+    if implementation not in IMPLEMENTATIONS:
+        raise ValueError(f"implementation: expected one of {IMPLEMENTATIONS}, got {implementation}")
+    log_weights = _log_weights(weights, _usable(present, negatives))
+    if position_weights is None:
+        position_weights = torch.ones_like(targets, dtype=log_weights.dtype)
+    if implementation == "plain":
+        log_p = _log_probability_of_targets(
+            queries, items, targets, log_weights, present, negatives
+        )
+        return (position_weights * -log_p.masked_fill(log_p == -torch.inf, 0)).sum()
+    loss: Tensor = ChunkedMixture.apply(
+        log_weights, targets, present, negatives, position_weights, len(queries), *queries, *items
+    )
+    return loss
 
 
-def sampled_mixture_cross_entropy(
+def _log_probability_of_targets(
     queries: Sequence[Tensor],
-    target_items: Sequence[Tensor],
-    negatives: Sequence[Tensor],
-    is_target: Tensor,
-    weights: Tensor,
-    n_candidates: Sequence[int],
-    target_present: Sequence[Tensor] | None = None,
-    negative_present: Sequence[Tensor] | None = None,
+    items: Sequence[Tensor],
+    targets: Tensor,
+    log_weights: Tensor,
+    present: Sequence[Tensor] | None,
+    negatives: Negatives | None,
 ) -> Tensor:
-    """An estimate of :func:`mixture_cross_entropy` from negatives that all positions share, (P,).
-
-    The negatives are drawn uniformly with replacement. Those of a modality stand for all its
-    candidates but the target: each counts (n_candidates - 1) / (negatives that are not the target)
-    times, which is the log-probability correction of sampled softmax.
-
-    Args:
-        queries: for each modality (P, d_m).
-        target_items: for each modality the targets' vectors, (P, d_m).
-        negatives: for each modality the negatives' vectors, (n, d_m).
-        is_target: (P, n) bool, whether a negative happens to be the position's target.
-        weights: (M,) mixture weights.
-        n_candidates: for each modality how many candidates have it.
-        target_present: for each modality (P,) bool. None: all.
-        negative_present: for each modality (n,) bool. None: all.
-    """
-    usable = [torch.tensor([count > 0]) for count in n_candidates]
-    log_weights = _log_weights(weights, usable)
+    """(P,) log P(target), -inf where the target has no modality; the formula as it stands."""
     terms = []
-    for m, (query, target, negative) in enumerate(
-        zip(queries, target_items, negatives, strict=True)
-    ):
-        if n_candidates[m] == 0:
-            continue
-        z_target = (query * target).sum(dim=1)
-        left_out = is_target
-        if target_present is not None and negative_present is not None:
-            z_target = z_target.masked_fill(~target_present[m], -torch.inf)
-            left_out = is_target | ~negative_present[m]
-        z = (query @ negative.T).masked_fill(left_out, -torch.inf)
-        counted = (left_out.shape[1] - left_out.sum(dim=1)).clamp(min=1).to(z.dtype)
-        correction = math.log(max(n_candidates[m] - 1, 1)) - counted.log()
-        over_negatives = z.logsumexp(dim=1) if negative_present is None else _logsumexp(z, dim=1)
-        log_sum = torch.logaddexp(z_target, over_negatives + correction)
+    for m, (query, item) in enumerate(zip(queries, items, strict=True)):
+        candidates = item if negatives is None else item[negatives.rows]
+        z = query @ candidates.T
+        z_target = (query * item[targets]).sum(dim=1)
+        if present is not None:
+            mask = present[m] if negatives is None else present[m][negatives.rows]
+            z = z.masked_fill(~mask, -torch.inf)
+            z_target = z_target.masked_fill(~present[m][targets], -torch.inf)
+        if negatives is None:
+            log_sum = _logsumexp(z, dim=1)
+        else:
+            z = z.masked_fill(targets[:, None] == negatives.rows, -torch.inf)
+            counted = (z > -torch.inf).sum(dim=1).clamp(min=1).to(z.dtype)
+            correction = math.log(max(negatives.n_candidates[m] - 1, 1)) - counted.log()
+            log_sum = torch.logaddexp(z_target, _logsumexp(z, dim=1) + correction)
         # Neither the target nor a negative has the modality: it says nothing here.
         log_sum = log_sum.masked_fill(log_sum == -torch.inf, 0)
-        terms.append(log_weights[m] + z_target - log_sum)
-    log_p = terms[0] if len(terms) == 1 else _logsumexp(torch.stack(terms))
-    return _zero_where_impossible(-log_p)
+        terms.append(log_weights[m] + (z_target - log_sum))
+    return _logsumexp(torch.stack(terms))
 
 
-def _log_weights(weights: Tensor, present: Sequence[Tensor] | None) -> Tensor:
+def _usable(
+    present: Sequence[Tensor] | None, negatives: Negatives | None
+) -> list[bool | Tensor] | None:
+    """For each modality whether any candidate has it; None: all of them."""
+    if negatives is not None:
+        return [count > 0 for count in negatives.n_candidates]
+    return None if present is None else [each.any() for each in present]
+
+
+def _log_weights(weights: Tensor, usable: Sequence[bool | Tensor] | None) -> Tensor:
     """(M,) log of the normalised weights of the modalities that some candidate has."""
-    usable = weights > 0
-    if present is not None:
-        usable = usable & torch.stack([each.any() for each in present]).to(weights.device)
+    kept = weights > 0
+    if usable is not None:
+        kept = kept & torch.stack([torch.as_tensor(each) for each in usable]).to(weights.device)
     # The others are put at 1 before the logarithm, whose gradient at 0 would be infinite.
-    total = (weights * usable).sum().clamp(min=torch.finfo(weights.dtype).tiny)
-    return (weights.where(usable, 1) / total).log().masked_fill(~usable, -torch.inf)
+    total = (weights * kept).sum().clamp(min=torch.finfo(weights.dtype).tiny)
+    return (weights.where(kept, 1) / total).log().masked_fill(~kept, -torch.inf)
 
 
 def _logsumexp(values: Tensor, dim: int = 0) -> Tensor:
@@ -134,7 +174,3 @@ def _logsumexp(values: Tensor, dim: int = 0) -> Tensor:
     safe = values.masked_fill(impossible, 0)
     result = safe.logsumexp(dim=dim)
     return result.masked_fill(impossible.squeeze(dim), -torch.inf)
-
-
-def _zero_where_impossible(loss: Tensor) -> Tensor:
-    return loss.masked_fill(loss == torch.inf, 0)

@@ -1,7 +1,6 @@
 """What LLM-EMF and TEMA-LLM share: three views of a history, modalities, similarity and fusion."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -16,31 +15,12 @@ from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.models.items import Modality, Stream, TagModality
 from recbole_tema.models.layers import Packing
 from recbole_tema.models.losses import (
+    Negatives,
     mixture_cross_entropy,
     mixture_log_probability,
-    sampled_mixture_cross_entropy,
 )
 from recbole_tema.models.settings import ModelSettings
-
-X, Y, MERGED = 0, 1, 2
-"""The views: the first domain's items, the second's, and both (S^X, S^Y, S^{X+Y})."""
-
-
-@dataclass(frozen=True)
-class View:
-    """One view of some histories.
-
-    Attributes:
-        states: for each stream (T_v, d), the states of the view's own events.
-        last: (T,) for each event of the whole histories the view's latest event, -1 for none.
-    """
-
-    states: list[Tensor]
-    last: Tensor
-
-    def at(self, events: Tensor) -> list[Tensor]:
-        """For each stream the states (P, d) that ``events`` (P,) see; all must see one."""
-        return [state[self.last[events]] for state in self.states]
+from recbole_tema.models.views import MERGED, Positions, Tables, View, X, Y
 
 
 class MultiViewRecommender(SequentialRecommender):
@@ -85,14 +65,16 @@ class MultiViewRecommender(SequentialRecommender):
         self.register_buffer("item_domain", dataset.item_domain, persistent=False)
         # For each range how many of its items each term of the loss can score.
         self.n_present = [
-            [int(present.sum()) for present in self._present(torch.arange(start, stop))]
+            [int(present.sum()) for present in self._present(slice(start, stop))]
             for start, stop in self.candidate_ranges
         ]
         self.apply(self._init_weights)
         for module in self.modules():
             if isinstance(module, TagModality):
                 module.load_tag_vectors()
-        self._tables: tuple[Any, list[Tensor]] | None = None
+        # Kept from step to step: of all items for scoring, and keys that never change.
+        self._scoring: tuple[Any, Tables, list[Tensor]] | None = None
+        self._fixed_keys: dict[int, tuple[Tensor, Tensor]] = {}
 
     item_domain: Tensor
 
@@ -122,34 +104,31 @@ class MultiViewRecommender(SequentialRecommender):
 
     # ---- states: H and h of eq. 2 ------------------------------------------------------------
 
-    def encode(
-        self, items: Tensor, packing: Packing, tables: list[Tensor], rows: Tensor
-    ) -> dict[int, View]:
+    def encode(self, items: Tensor, packing: Packing, tables: Tables) -> dict[int, View]:
         """Run every view of some histories through its encoders.
 
         Args:
             items: (T,) item ids of all events.
             packing: which event belongs to which history.
-            tables: for each stream the vectors (U, d) of some items.
-            rows: (N + 1,) the row of each item in the tables.
+            tables: vectors of these items, maybe among others.
         """
         domain = self.item_domain[items]
         views = {}
         for view in self.settings.encoded_views:
             keep = torch.ones_like(items, dtype=torch.bool) if view == MERGED else domain == view
             kept, last = packing.view(keep)
-            states = self._encode_view(view, items[keep], kept, tables, rows)
-            views[view] = View(states, last)
+            views[view] = View(self._encode_view(view, items[keep], kept, tables), last)
         return views
 
     def _encode_view(
-        self, view: int, items: Tensor, packing: Packing, tables: list[Tensor], rows: Tensor
+        self, view: int, items: Tensor, packing: Packing, tables: Tables
     ) -> list[Tensor]:
         encoders = cast(nn.ModuleList, self.encoders[0 if self.settings.share_encoder else view])
+        rows = tables.row_of(items)
         states = []
-        for stream, encoder, table in zip(self.stream_list, encoders, tables, strict=True):
-            vectors = F.embedding(rows[items], table)
-            states.append(encoder(stream.in_history(vectors, items), packing))
+        for stream, encoder, table in zip(self.stream_list, encoders, tables.vectors, strict=True):
+            vectors = stream.in_history(table.index_select(0, rows), items)
+            states.append(encoder(vectors, packing))
         return states
 
     def _to_query(self, state: Tensor) -> Tensor:
@@ -186,7 +165,7 @@ class MultiViewRecommender(SequentialRecommender):
             return self._mixture()
         return torch.ones(1, device=self.device)
 
-    def _present(self, items: Tensor) -> list[Tensor]:
+    def _present(self, items: Tensor | slice) -> list[Tensor]:
         """For each term of the loss (C,) bool, whether it can score each of ``items``."""
         present = [stream.present[items] for stream in self.stream_list]
         if self.settings.fusion == "mixture" or len(present) == 1:
@@ -208,31 +187,36 @@ class MultiViewRecommender(SequentialRecommender):
         real = padded > 0
         items, targets, packing = padded[real], following[real], Packing.of(real)
 
-        pools = self._candidate_pools()
-        tables, rows = self._tables_for(items, targets, pools)
-        views = self.encode(items, packing, tables, rows)
-        loss = tables[0].new_zeros(())
+        pools = self._draw_negatives()
+        tables = self._tables_of(items, targets, pools)
+        views = self.encode(items, packing, tables)
+        by_range: dict[int, list[Positions]] = {}
         for domain in (X, Y):
             events = (self.item_domain[targets] == domain).nonzero().squeeze(1)
-            for queries, seeing, weight, among in self._training_queries(domain, events, views):
-                nll = self._nll(queries, targets[seeing], among, pools, tables, rows)
-                loss = loss + weight * nll.sum()
+            for positions in self._training_positions(domain, events, views):
+                by_range.setdefault(positions.among, []).append(positions)
+        keys = self._keys_by_range(tables)
+        loss = tables.vectors[0].new_zeros(())
+        for among, parts in by_range.items():
+            loss = loss + self._cross_entropy(among, parts, targets, keys[among], tables, pools)
         return loss / len(targets)
 
-    def _training_queries(
+    def _training_positions(
         self, domain: int, events: Tensor, views: dict[int, View]
-    ) -> list[tuple[list[Tensor], Tensor, float, int]]:
-        """For each loss of a target domain: queries, the events that have one, λ, candidates."""
+    ) -> list[Positions]:
+        """For each loss of a target domain the positions that have a query."""
         weights = self.settings.train_view_weights
         if self.settings.view_join == "vectors":
             joined, reached = self._joined(domain, events, views, weights)
-            return [([query[reached] for query in joined], events[reached], 1.0, domain)]
+            queries = [query[reached] for query in joined]
+            return [Positions(queries, events[reached], 1.0, domain)]
         result = []
         for view in (domain, MERGED):
             if view in views and weights[view]:
                 seeing = events[views[view].last[events] >= 0]
                 queries = [self._to_query(state) for state in views[view].at(seeing)]
-                result.append((queries, seeing, weights[view], self._candidates_of(view, domain)))
+                among = self._candidates_of(view, domain)
+                result.append(Positions(queries, seeing, weights[view], among))
         return result
 
     def _joined(
@@ -251,9 +235,11 @@ class MultiViewRecommender(SequentialRecommender):
                 continue
             sees = views[view].last[events] >= 0
             reached = reached | sees
+            # Where a view has nothing yet, some state of it is read and then left out.
+            read = [state[views[view].last[events]] for state in views[view].states]
             totals = [
                 total + weight * torch.where(sees[:, None], state, 0)
-                for total, state in zip(totals, views[view].at(events), strict=True)
+                for total, state in zip(totals, read, strict=True)
             ]
         return [self._to_query(total) for total in totals], reached
 
@@ -266,59 +252,81 @@ class MultiViewRecommender(SequentialRecommender):
         both = view == MERGED and self.settings.merged_candidates == "all"
         return MERGED if both else domain
 
-    def _candidate_pools(self) -> list[Tensor]:
-        """For each range the items that targets are compared with: all, or a shared sample."""
-        number = self.settings.n_negatives
-        pools = []
-        for start, stop in self.candidate_ranges:
-            if number:
-                pool = torch.randint(start, stop, (number,), device=self.device)
-            else:
-                pool = torch.arange(start, stop, device=self.device)
-            pools.append(pool)
-        return pools
+    def _draw_negatives(self) -> list[Tensor]:
+        """For each range (n,) the item ids that stand for its candidates; none: all of them."""
+        if not self.settings.n_negatives:
+            return []
+        used = 3 if self.settings.merged_candidates == "all" else 2
+        number = (self.settings.n_negatives,)
+        ranges = self.candidate_ranges[:used]
+        return [torch.randint(*bounds, number, device=self.device) for bounds in ranges]
 
-    def _tables_for(
-        self, items: Tensor, targets: Tensor, pools: list[Tensor]
-    ) -> tuple[list[Tensor], Tensor]:
-        """Vectors of the items that this step needs, each made once, and each item's row."""
-        used = pools if self.settings.merged_candidates == "all" else pools[:MERGED]
-        needed = torch.cat([items, targets, *used]).unique()
+    def _tables_of(self, items: Tensor, targets: Tensor, pools: list[Tensor]) -> Tables:
+        """Vectors of the items that this step needs, each made once."""
+        if not pools:
+            return Tables([stream.vectors() for stream in self.stream_list])
+        needed = torch.cat([items, targets, *pools]).unique()
         rows = torch.zeros(self.n_items, dtype=torch.long, device=self.device)
         rows[needed] = torch.arange(len(needed), device=self.device)
-        return [stream.vectors(needed) for stream in self.stream_list], rows
+        return Tables([stream.vectors(needed) for stream in self.stream_list], rows, needed)
 
-    def _nll(
+    def _keys(self, tables: Tables) -> list[Tensor]:
+        """The items of ``tables`` as candidates, fused: (U, d) for each term of the loss."""
+        keys = []
+        for m, (stream, table) in enumerate(zip(self.stream_list, tables.vectors, strict=True)):
+            if tables.items is None and stream.fixed:
+                if m not in self._fixed_keys or self._fixed_keys[m][0] is not table:
+                    self._fixed_keys[m] = (table, self._to_key(table))
+                keys.append(self._fixed_keys[m][1])
+            else:
+                keys.append(self._to_key(table))
+        return self._fused(keys, False)
+
+    def _keys_by_range(self, tables: Tables) -> list[list[Tensor]]:
+        """For each candidate range what targets and negatives are rows of, fused.
+
+        All candidates of the range, or with a sample the vectors of all items that are needed.
+        """
+        keys = self._keys(tables)
+        if tables.items is not None:
+            return [keys] * len(self.candidate_ranges)
+        # One split, not slices, of which each would have a whole table for its gradient.
+        sizes = [1, *(stop - start for start, stop in self.candidate_ranges[:MERGED])]
+        parts = list(zip(*(key.split(sizes) for key in keys), strict=True))
+        both = [key[1:] for key in keys] if self.settings.merged_candidates == "all" else []
+        return [list(parts[1]), list(parts[2]), both]
+
+    def _cross_entropy(
         self,
-        queries: list[Tensor],
-        targets: Tensor,
         among: int,
+        parts: list[Positions],
+        targets: Tensor,
+        keys: list[Tensor],
+        tables: Tables,
         pools: list[Tensor],
-        tables: list[Tensor],
-        rows: Tensor,
     ) -> Tensor:
-        """-log P of the targets (P,) among the items of one candidate range."""
-        pool = pools[among]
+        """Σ λ -log P(target) of all positions whose candidates are one range, a scalar."""
+        queries = [torch.cat(each) for each in zip(*(part.queries for part in parts), strict=True)]
+        weights = [queries[0].new_full((len(part.events),), part.weight) for part in parts]
+        wanted = targets[torch.cat([part.events for part in parts])]
         start, stop = self.candidate_ranges[among]
-        keys = [self._to_key(F.embedding(rows[pool], table)) for table in tables]
-        queries, keys = self._fused(queries, True), self._fused(keys, False)
-        weights = self._loss_weights()
-        if not self.settings.n_negatives:
-            return mixture_cross_entropy(
-                queries, keys, targets - start, weights, self._present(pool)
-            )
-        positives = [self._to_key(F.embedding(rows[targets], table)) for table in tables]
-        counts = self.n_present[among]
-        complete = all(count == stop - start for count in counts)
-        return sampled_mixture_cross_entropy(
-            queries,
-            self._fused(positives, False),
+        complete = all(count == stop - start for count in self.n_present[among])
+        if tables.items is not None:
+            rows, negatives = tables.row_of(wanted), tables.row_of(pools[among])
+            sample = Negatives(negatives, self.n_present[among])
+            present = None if complete else self._present(tables.items)
+        else:
+            rows, sample = wanted - start, None
+            present = None if complete else self._present(slice(start, stop))
+        return mixture_cross_entropy(
+            self._fused(queries, True),
             keys,
-            targets[:, None] == pool,
-            weights,
-            counts,
-            None if complete else self._present(targets),
-            None if complete else self._present(pool),
+            rows,
+            self._loss_weights(),
+            present,
+            sample,
+            torch.cat(weights),
+            self.settings.loss_implementation,
         )
 
     # ---- scoring (eq. 11, 12) ----------------------------------------------------------------
@@ -331,34 +339,34 @@ class MultiViewRecommender(SequentialRecommender):
         """
         padded, lengths = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
         real = padded > 0
-        tables = self._item_tables()
-        rows = torch.arange(self.n_items, device=padded.device)
-        views = self.encode(padded[real], Packing.of(real), tables, rows)
+        tables, keys = self._item_tables()
+        views = self.encode(padded[real], Packing.of(real), tables)
         events = lengths.cumsum(dim=0) - 1
         weights = self.settings.score_view_weights
         if self.settings.view_join == "vectors":
             queries, reached = self._joined(domain, events, views, weights)
-            return reached[:, None] * self._probability(queries, tables, domain, domain)
+            return reached[:, None] * self._probability(queries, keys, domain, domain)
         start, stop = self.candidate_ranges[domain]
-        total = tables[0].new_zeros(len(events), stop - start)
+        total = keys[0].new_zeros(len(events), stop - start)
         for view, weight in zip((domain, 1 - domain, MERGED), weights, strict=True):
             if view in views and weight:
                 sees = views[view].last[events] >= 0
                 queries = [self._to_query(state) for state in views[view].at(events[sees])]
                 among = self._candidates_of(view, domain)
-                total[sees] += weight * self._probability(queries, tables, domain, among)
+                total[sees] += weight * self._probability(queries, keys, domain, among)
         return total
 
     def _probability(
-        self, queries: list[Tensor], tables: list[Tensor], domain: int, among: int
+        self, queries: list[Tensor], keys: list[Tensor], domain: int, among: int
     ) -> Tensor:
         """P of the items of ``domain`` (P, items) under a softmax over a candidate range."""
         first, last = self.candidate_ranges[among]
         start, stop = self.candidate_ranges[domain]
-        keys = self._fused([self._to_key(table[first:last]) for table in tables], False)
-        present = self._present(torch.arange(first, last, device=tables[0].device))
         log_p = mixture_log_probability(
-            self._fused(queries, True), keys, self._loss_weights(), present
+            self._fused(queries, True),
+            [key[first:last] for key in keys],
+            self._loss_weights(),
+            self._present(slice(first, last)),
         )
         return log_p[:, start - first : stop - first].exp()
 
@@ -376,14 +384,13 @@ class MultiViewRecommender(SequentialRecommender):
         scores = self.full_sort_predict(interaction).view(len(interaction), -1)
         return scores.gather(1, interaction[self.ITEM_ID][:, None]).squeeze(1)
 
-    def _item_tables(self) -> list[Tensor]:
-        """Vectors of all items for scoring, made once and again after a parameter changed."""
-        parameters = list(self.streams.parameters())
-        version = [(id(each), each._version) for each in parameters]
-        if self._tables is None or self._tables[0] != version or torch.is_grad_enabled():
-            everything = torch.arange(self.n_items, device=self.device)
-            tables = [stream.vectors(everything) for stream in self.stream_list]
+    def _item_tables(self) -> tuple[Tables, list[Tensor]]:
+        """Vectors and keys of all items, made once and again after a parameter changed."""
+        version = [(id(each), each._version) for each in self.streams.parameters()]
+        if self._scoring is None or self._scoring[0] != version or torch.is_grad_enabled():
+            tables = Tables([stream.vectors() for stream in self.stream_list])
+            keys = self._keys(tables)
             if torch.is_grad_enabled():
-                return tables
-            self._tables = (version, tables)
-        return self._tables[1]
+                return tables, keys
+            self._scoring = (version, tables, keys)
+        return self._scoring[1:]

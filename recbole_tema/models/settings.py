@@ -7,6 +7,7 @@ from recbole.config import Config
 
 from recbole_tema.models.items import MODALITIES
 from recbole_tema.models.layers import SequenceEncoder
+from recbole_tema.models.losses import IMPLEMENTATIONS
 
 _CHOICES = {
     "fusion": ("mixture", "score", "early"),
@@ -14,6 +15,7 @@ _CHOICES = {
     "view_join": ("probabilities", "vectors"),
     "feature_projection": ("linear", "none"),
     "merged_candidates": ("domain", "all"),
+    "loss_implementation": IMPLEMENTATIONS,
 }
 VIEWS = ("single", "merged")
 
@@ -46,6 +48,7 @@ class ModelSettings:
     initializer_range: float
     n_negatives: int
     merged_candidates: str
+    loss_implementation: str
 
     @classmethod
     def from_config(cls, config: Config) -> "ModelSettings":
@@ -106,6 +109,7 @@ class ModelSettings:
             initializer_range=float(config["initializer_range"]),
             n_negatives=int(_at_least(config, "n_negatives", 0)),
             merged_candidates=config["merged_candidates"],
+            loss_implementation=config["loss_implementation"],
         )
 
     @property

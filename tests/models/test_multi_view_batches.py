@@ -30,14 +30,14 @@ def test_sampling_every_item_is_the_full_loss(
     full = build("LLMEMF", tiny, **settings)
     sampled = build("LLMEMF", tiny, n_negatives=7, **settings)
     pools = [torch.randperm(stop - start) + start for start, stop in ((1, 13), (13, 22), (1, 22))]
-    monkeypatch.setattr(sampled, "_candidate_pools", lambda: pools)
+    monkeypatch.setattr(sampled, "_draw_negatives", lambda: pools)
     rows = batch([([1, 14, 3, 17], 5), ([20], 2), ([4, 4, 13], 13)])
     torch.testing.assert_close(sampled.calculate_loss(rows), full.calculate_loss(rows), **CLOSE)
 
 
 def test_negatives_come_from_the_whole_domain_of_the_target(tiny_dataset, build):
     model = build("LLMEMF", tiny_dataset(), n_negatives=400)
-    food, kitchen = model._candidate_pools()[:2]
+    food, kitchen = model._draw_negatives()[:2]
     assert set(food.tolist()) == set(range(1, 13))
     assert set(kitchen.tolist()) == set(range(13, 22))
 
@@ -133,12 +133,11 @@ def test_a_loss_is_the_mean_over_all_positions_of_a_batch(tiny_dataset, build, b
 
 def test_what_follows_does_not_change_earlier_states(tiny_dataset, build):
     model = build("LLMEMF", tiny_dataset())
-    tables = model._item_tables()
-    rows = torch.arange(22)
+    tables, _ = model._item_tables()
 
     def states(items):
         packing = Packing.of(torch.ones(1, len(items), dtype=torch.bool))
-        views = model.encode(torch.tensor(items), packing, tables, rows)
+        views = model.encode(torch.tensor(items), packing, tables)
         return {
             (view, at): [state[found.last[at]] for state in found.states]
             for view, found in views.items()

@@ -1,0 +1,62 @@
+"""What one step of a three-view model works on: item vectors, the views' states, positions."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+X, Y, MERGED = 0, 1, 2
+"""The views: the first domain's items, the second's, and both (S^X, S^Y, S^{X+Y})."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One view of some histories.
+
+    Attributes:
+        states: for each stream (T_v, d), the states of the view's own events.
+        last: (T,) for each event of the whole histories the view's latest event, -1 for none.
+    """
+
+    states: list[Tensor]
+    last: Tensor
+
+    def at(self, events: Tensor) -> list[Tensor]:
+        """For each stream the states (P, d) that ``events`` (P,) see; all must see one."""
+        last = self.last[events]
+        return [state.index_select(0, last) for state in self.states]
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Positions of one view that share a weight and a candidate range.
+
+    Attributes:
+        queries: for each stream (P, d).
+        events: (P,) the events whose following item is the target.
+        weight: λ of the view's loss (eq. 10).
+        among: number of the candidate range.
+    """
+
+    queries: list[Tensor]
+    events: Tensor
+    weight: float
+    among: int
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The vectors of the items that a step needs, each made once.
+
+    Attributes:
+        vectors: for each stream (U, d).
+        rows: (N + 1,) each item's row in them; None: an item's id is its row.
+        items: (U,) the item of each row; None: ids 0 to N.
+    """
+
+    vectors: list[Tensor]
+    rows: Tensor | None = None
+    items: Tensor | None = None
+
+    def row_of(self, items: Tensor) -> Tensor:
+        """The rows of ``items``, of the same shape."""
+        return items if self.rows is None else self.rows[items]
