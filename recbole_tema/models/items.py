@@ -103,13 +103,16 @@ class TagModality(Modality):
             self.start = None
 
     def vectors(self, items: Tensor | None = None) -> Tensor:
+        # The projection is linear, so it may go before the sum: cheaper where all tags are needed.
+        project_first = items is None
+        tags = self.embedding.weight
         bags = F.embedding_bag(
             _rows(self.index, items),
-            self.embedding.weight,
+            self.projection(tags) if project_first else tags,
             per_sample_weights=_rows(self.weights, items),
             mode="sum",
         )
-        return self.projection(bags)
+        return bags if project_first else self.projection(bags)
 
 
 class Stream(nn.Module):

@@ -1,6 +1,7 @@
 """The attention encoder over packed sequences, shared by the models."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -45,11 +46,24 @@ class Packing:
         last = torch.where(kept > before[self.row], kept - 1, -1)
         return Packing(row, position, self.n_rows), last
 
+    @cached_property
+    def width(self) -> int:
+        """W, the length of the longest sequence but at least 1."""
+        return int(self.position.max()) + 1 if len(self.position) else 1
+
+    @cached_property
+    def _slots(self) -> Tensor:
+        """(T,) where each event stands among the B x W places of the padded sequences."""
+        return self.row * self.width + self.position
+
     def pad(self, x: Tensor) -> Tensor:
-        """(T, …) to (B, W, …) with zeros behind, W the longest sequence but at least 1."""
-        width = int(self.position.max()) + 1 if len(self.position) else 1
-        padded = x.new_zeros(self.n_rows, width, *x.shape[1:])
-        return padded.index_put((self.row, self.position), x)
+        """(T, d) to (B, W, d) with zeros behind."""
+        padded = x.new_zeros(self.n_rows * self.width, x.shape[1])
+        return padded.index_copy(0, self._slots, x).view(self.n_rows, self.width, -1)
+
+    def unpad(self, x: Tensor) -> Tensor:
+        """(B, W, d) to (T, d)."""
+        return x.reshape(self.n_rows * self.width, -1).index_select(0, self._slots)
 
 
 class SelfAttention(nn.Module):
@@ -66,13 +80,11 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """(T, d) to (T, d). The mask is causal and padding lies behind: no real event sees it."""
-        dim = x.shape[1]
         qkv = packing.pad(self.qkv(x)).unflatten(2, (3, self.n_heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
         h = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
-        h = h.transpose(1, 2)[packing.row, packing.position]
-        return self.out(h.reshape(-1, dim))
+        return self.out(packing.unpad(h.transpose(1, 2).flatten(2)))
 
 
 class Block(nn.Module):

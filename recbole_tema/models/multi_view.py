@@ -20,6 +20,7 @@ from recbole_tema.models.losses import (
     mixture_log_probability,
 )
 from recbole_tema.models.settings import ModelSettings
+from recbole_tema.models.similarity import unit_vectors
 from recbole_tema.models.views import MERGED, Positions, Tables, View, X, Y
 
 
@@ -62,6 +63,10 @@ class MultiViewRecommender(SequentialRecommender):
             nn.ModuleList(settings.encoder(stream.dim) for stream in streams.values())
             for _ in range(1 if settings.share_encoder else 3)
         )
+        if settings.torch_compile:
+            for encoders in self.encoders:
+                for encoder in cast(nn.ModuleList, encoders):
+                    encoder.compile(backend=settings.torch_compile, dynamic=True)
         self.register_buffer("item_domain", dataset.item_domain, persistent=False)
         # For each range how many of its items each term of the loss can score.
         self.n_present = [
@@ -133,12 +138,12 @@ class MultiViewRecommender(SequentialRecommender):
 
     def _to_query(self, state: Tensor) -> Tensor:
         if self.settings.similarity == "cosine":
-            state = F.normalize(state, dim=-1)
+            state = unit_vectors(state)
         return state / self.log_temperature.exp()
 
     def _to_key(self, vectors: Tensor) -> Tensor:
         """Candidates' vectors such that query · key is the similarity (eq. 3) over τ."""
-        return F.normalize(vectors, dim=-1) if self.settings.similarity == "cosine" else vectors
+        return unit_vectors(vectors) if self.settings.similarity == "cosine" else vectors
 
     # ---- fusion of the streams (eq. 8) -------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from recbole.config import Config
 
 from recbole_tema.models.items import MODALITIES
@@ -49,6 +50,7 @@ class ModelSettings:
     n_negatives: int
     merged_candidates: str
     loss_implementation: str
+    torch_compile: str | None
 
     @classmethod
     def from_config(cls, config: Config) -> "ModelSettings":
@@ -110,6 +112,7 @@ class ModelSettings:
             n_negatives=int(_at_least(config, "n_negatives", 0)),
             merged_candidates=config["merged_candidates"],
             loss_implementation=config["loss_implementation"],
+            torch_compile=_compile_backend(config),
         )
 
     @property
@@ -145,6 +148,13 @@ def flag(config: Config, key: str) -> bool:
     if not isinstance(config[key], bool):
         raise ValueError(f"{key}: expected True or False, got {config[key]!r}")
     return config[key]
+
+
+def _compile_backend(config: Config) -> str | None:
+    backend = config["torch_compile"]
+    if backend and backend not in (known := torch.compiler.list_backends(exclude_tags=())):
+        raise ValueError(f"torch_compile: expected ~ or one of {known}, got {backend!r}")
+    return backend or None
 
 
 def _at_least(config: Config, key: str, least: float) -> Any:

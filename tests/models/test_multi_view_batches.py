@@ -212,3 +212,63 @@ def test_scores_follow_every_change_of_the_parameters(tiny_dataset, build, batch
         after = model.domain_scores(fields, 0)
         assert not torch.allclose(after, before)
         assert torch.equal(after, fresh.domain_scores(fields, 0))
+
+
+# ---- speed -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fusion", ["mixture", "early"])
+@pytest.mark.parametrize("n_negatives", [0, 5])
+def test_the_loss_by_another_implementation(tiny_dataset, build, batch, fusion, n_negatives):
+    rows = batch([([1, 14, 3, 17], 5), ([20], 2), ([4, 4, 13], 13)])
+    found = []
+    for implementation in ("plain", "chunked"):
+        torch.manual_seed(1)
+        model = build(
+            "TEMA",
+            tiny_dataset(),
+            fusion=fusion,
+            n_negatives=n_negatives,
+            loss_implementation=implementation,
+            **WEIGHTS,
+        )
+        torch.manual_seed(2)
+        loss = model.calculate_loss(rows)
+        loss.backward()
+        gradients = {
+            name: each.grad for name, each in model.named_parameters() if each.grad is not None
+        }
+        found.append((loss.detach(), gradients))
+    (plain, of_plain), (chunked, of_chunked) = found
+    torch.testing.assert_close(chunked, plain, **CLOSE)
+    assert of_plain.keys() == of_chunked.keys()
+    for name, gradient in of_plain.items():
+        torch.testing.assert_close(of_chunked[name], gradient, **CLOSE)
+
+
+def test_compiled_encoders_give_the_same(tiny_dataset, build, batch):
+    rows = batch([([1, 14, 3, 17], 5), ([20], 2), ([4, 4, 13], 13)])
+    losses = []
+    for backend in (None, "aot_eager"):
+        torch.manual_seed(1)
+        model = build("LLMEMF", tiny_dataset(), torch_compile=backend)
+        losses.append(model.calculate_loss(rows))
+        assert (model.encoders[0][0]._compiled_call_impl is not None) == (backend is not None)
+    torch.testing.assert_close(losses[1], losses[0], **CLOSE)
+
+
+def test_an_unknown_compiler_is_refused(tiny_dataset, build):
+    with pytest.raises(ValueError, match=r"torch_compile: expected ~ or one of .*inductor"):
+        build("LLMEMF", tiny_dataset(), torch_compile="gcc")
+
+
+def test_frozen_features_are_neither_trained_nor_normalised_twice(tiny_dataset, build, batch):
+    settings = {"feature_projection": "none", "fusion": "mixture", "similarity": "cosine"}
+    model = build("LLMEMF", tiny_dataset(), **settings)
+    assert not [name for name, _ in model.named_parameters() if "frozen" in name]
+    rows = batch([([1, 14, 3, 17], 5), ([20], 2)])
+    model.calculate_loss(rows)
+    first = {m: keys for m, (_, keys) in model._fixed_keys.items()}
+    assert set(first) == {1, 2}  # image and text
+    model.calculate_loss(rows).backward()
+    assert all(model._fixed_keys[m][1] is keys for m, keys in first.items())

@@ -1,0 +1,181 @@
+"""Steps of training: TEMA, LLM-EMF and RecBole's models our way, and RecBole 1.2.1's own way."""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measuring import peak_mib
+from recbole.config import Config
+from recbole.data import create_samplers
+from recbole.data.dataset import SequentialDataset
+from recbole.data.utils import get_dataloader
+from recbole.trainer import Trainer
+from recbole.utils import get_model, init_seed
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from recbole_tema.compat import add_numpy_aliases
+from recbole_tema.config import TEMAConfig
+from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.data.loaders import data_preparation
+from recbole_tema.formats import DatasetFiles
+from recbole_tema.training.trainer import trainer_class
+
+SEED = 2020
+
+add_numpy_aliases(np)  # RecBole's own Config reads them
+
+
+@dataclass
+class Epoch:
+    """Some steps of an epoch.
+
+    Attributes:
+        steps, all_steps: how many were run, and how many an epoch has.
+        seconds, cpu_seconds: wall-clock and processor time of those run.
+        loaded_mib: memory of the process once data and model are there, before the first step.
+        peak_mib: its peak, that of the steps.
+        products_seconds: processor time of the steps' matrix products alone, by torch.matmul.
+    """
+
+    steps: int
+    all_steps: int
+    seconds: float
+    cpu_seconds: float
+    loaded_mib: float
+    peak_mib: float
+    products_seconds: float = 0.0
+
+    @property
+    def epoch_seconds(self) -> float:
+        """In proportion to the steps."""
+        return self.seconds * self.all_steps / self.steps
+
+    @property
+    def epoch_cpu_seconds(self) -> float:
+        """In proportion to the steps."""
+        return self.cpu_seconds * self.all_steps / self.steps
+
+
+class _Some:
+    """The first batches of a loader."""
+
+    def __init__(self, loader: Any, steps: int | None) -> None:
+        self.loader = loader
+        self.steps = len(loader) if steps is None else min(steps, len(loader))
+        self.shuffle = loader.shuffle
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Any]:
+        return islice(iter(self.loader), self.steps)
+
+
+def our_epoch(
+    model: str, dataset: str, data_path: str, settings: dict[str, Any], steps: int | None
+) -> Epoch:
+    """``steps`` steps of our trainer, or a whole epoch; one more step before is not timed."""
+    keys = {**_common_keys(data_path), **settings}
+    config = TEMAConfig(model, dataset, config_dict=keys)
+    data = CrossDomainDataset(config)
+    loader, _, _ = data_preparation(config, data)
+    init_seed(SEED, True)
+    built = config.model_class(config, loader._dataset)
+    trainer = trainer_class(config)(config, built)
+    return _timed(trainer, loader, steps)
+
+
+def recbole_epoch(
+    model: str, dataset: str, data_path: str, settings: dict[str, Any], steps: int | None
+) -> Epoch:
+    """The same of RecBole's trainer over RecBole's data; anomaly detection off."""
+    files = DatasetFiles(Path(data_path) / dataset)
+    keys = {
+        **_common_keys(data_path),
+        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"},
+        "load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id"]},
+        "train_neg_sample_args": None,
+        **settings,
+    }
+    config = Config(model, dataset, [str(files.properties)], keys)
+    if config["benchmark_filename"]:
+        config["load_col"]["inter"] = ["user_id", "item_id_list", "item_id"]
+    config["data_path"] = str(files.folder)
+    data = SequentialDataset(config)
+    parts = data.build()
+    sampler = create_samplers(config, data, parts)[0]
+    loader = get_dataloader(config, "train")(config, parts[0], sampler, shuffle=True)
+    init_seed(SEED, True)
+    trainer = Trainer(config, get_model(model)(config, data))
+    return _timed(trainer, loader, steps)
+
+
+def _common_keys(data_path: str) -> dict[str, Any]:
+    return {
+        "data_path": data_path,
+        "gpu_id": "",
+        "seed": SEED,
+        "show_progress": False,
+        "checkpoint_dir": ".",
+    }
+
+
+def _timed(trainer: Any, loader: Any, steps: int | None) -> Epoch:
+    torch.autograd.set_detect_anomaly(False)
+    some = _Some(loader, steps)
+    loaded = _resident_mib()
+    trainer._train_epoch(_Some(loader, 1), 0)
+    start, cpu_start = time.perf_counter(), time.process_time()
+    trainer._train_epoch(some, 0)
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    epoch = Epoch(len(some), len(loader), seconds, cpu_seconds, loaded, peak_mib())
+    epoch.products_seconds = _products_seconds(trainer, loader) * epoch.steps
+    return epoch
+
+
+def _resident_mib() -> float:
+    """Memory that this process holds now (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+# ---- the floor: matrix products alone ------------------------------------------------------------
+
+
+class _Products(TorchDispatchMode):
+    """Notes the shapes of every matrix product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, int, int, int]] = []
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        name = function.overloadpacket.__name__
+        if name in ("mm", "addmm", "addmm_", "bmm"):
+            one, other = args[-2:]
+            batch = one.shape[0] if name == "bmm" else 1
+            self.shapes.append((batch, one.shape[-2], one.shape[-1], other.shape[-1]))
+        return function(*args, **(kwargs or {}))
+
+
+def _products_seconds(trainer: Any, loader: Any) -> float:
+    """The time of torch.matmul for the products of one step, into memory that is already there."""
+    with _Products() as products:
+        trainer._train_epoch(_Some(loader, 1), 0)
+    total = 0.0
+    for batch, rows, inner, columns in products.shapes:
+        one, other = torch.randn(batch, rows, inner), torch.randn(batch, inner, columns)
+        out = torch.empty(batch, rows, columns)
+        torch.matmul(one, other, out=out)
+        start = time.process_time()
+        torch.matmul(one, other, out=out)
+        total += time.process_time() - start
+    return total
