@@ -57,9 +57,9 @@ def epochs(options: argparse.Namespace) -> str:
         "SASRec, our data and trainer": _measure(
             options, "our_epoch", "SASRec", {**sasrec, "train_batch_size": 2048}, options.steps
         ),
-        "TEMA, sampled loss": _measure(options, "our_epoch", "TEMA", tema, None),
+        "TEMA, sampled loss": _measure(options, "our_epoch", "TEMA", tema, None, True),
         "TEMA, full loss": _measure(
-            options, "our_epoch", "TEMA", {**tema, "n_negatives": 0}, options.steps
+            options, "our_epoch", "TEMA", {**tema, "n_negatives": 0}, options.steps, True
         ),
     }
     baseline = rows["RecBole's SASRec"]
@@ -67,12 +67,15 @@ def epochs(options: argparse.Namespace) -> str:
     lines = []
     for name, epoch in rows.items():
         about = "≈ " if epoch.steps < epoch.all_steps else ""
+        products = epoch.products_seconds
         lines.append(
             [
                 name,
                 f"{about}{epoch.epoch_seconds:,.1f} ({epoch.epoch_cpu_seconds:,.1f})",
                 f"{baseline.epoch_cpu_seconds / epoch.epoch_cpu_seconds:,.1f}",
-                f"{epoch.cpu_seconds / epoch.products_seconds:.2f}",
+                f"{epoch.cpu_seconds / epoch.products_seconds:.2f}"
+                if epoch.products_seconds
+                else "",
                 f"{epoch.peak_mib:,.0f}",
             ]
         )
@@ -89,17 +92,17 @@ def losses(options: argparse.Namespace) -> str:
         for name in names
     }
     plain = rows["plain"]
-    columns = ["", "step, s", "time", "a step's peak, MiB", "memory", "process, MiB"]
+    columns = ["", "step, s", "time", "added by a step, MiB", "memory", "process, MiB"]
     lines = []
     for name, epoch in rows.items():
-        added = epoch.peak_mib - epoch.loaded_mib
+        added = epoch.peak_mib - epoch.held_mib
         lines.append(
             [
                 name,
                 f"{epoch.seconds / epoch.steps:.2f} ({epoch.cpu_seconds / epoch.steps:.2f})",
                 f"{epoch.cpu_seconds / plain.cpu_seconds * plain.steps / epoch.steps:.2f}",
                 f"{added:,.0f}",
-                f"1/{(plain.peak_mib - plain.loaded_mib) / added:.1f}",
+                f"1/{(plain.peak_mib - plain.held_mib) / added:.1f}",
                 f"{epoch.peak_mib:,.0f}",
             ]
         )
@@ -112,6 +115,7 @@ def _measure(
     model: str,
     settings: dict[str, Any],
     steps: int | None,
+    *more: bool,
 ) -> "Epoch":
     try:
         measured: Epoch = isolated(
@@ -122,6 +126,7 @@ def _measure(
             options.data_path,
             settings,
             steps,
+            *more,
             threads=options.threads,
         )
     except ValueError as error:

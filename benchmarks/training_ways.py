@@ -38,16 +38,17 @@ class Epoch:
     Attributes:
         steps, all_steps: how many were run, and how many an epoch has.
         seconds, cpu_seconds: wall-clock and processor time of those run.
-        loaded_mib: memory of the process once data and model are there, before the first step.
-        peak_mib: its peak, that of the steps.
-        products_seconds: processor time of the steps' matrix products alone, by torch.matmul.
+        held_mib: memory of the process between two steps: data, model and optimizer.
+        peak_mib: its peak, in a step.
+        products_seconds: processor time of the steps' matrix products alone, by torch.matmul; 0
+            where it was not asked for.
     """
 
     steps: int
     all_steps: int
     seconds: float
     cpu_seconds: float
-    loaded_mib: float
+    held_mib: float
     peak_mib: float
     products_seconds: float = 0.0
 
@@ -78,7 +79,12 @@ class _Some:
 
 
 def our_epoch(
-    model: str, dataset: str, data_path: str, settings: dict[str, Any], steps: int | None
+    model: str,
+    dataset: str,
+    data_path: str,
+    settings: dict[str, Any],
+    steps: int | None,
+    with_products: bool = False,
 ) -> Epoch:
     """``steps`` steps of our trainer, or a whole epoch; one more step before is not timed."""
     keys = {**_common_keys(data_path), **settings}
@@ -88,7 +94,7 @@ def our_epoch(
     init_seed(SEED, True)
     built = config.model_class(config, loader._dataset)
     trainer = trainer_class(config)(config, built)
-    return _timed(trainer, loader, steps)
+    return _timed(trainer, loader, steps, with_products)
 
 
 def recbole_epoch(
@@ -113,7 +119,7 @@ def recbole_epoch(
     loader = get_dataloader(config, "train")(config, parts[0], sampler, shuffle=True)
     init_seed(SEED, True)
     trainer = Trainer(config, get_model(model)(config, data))
-    return _timed(trainer, loader, steps)
+    return _timed(trainer, loader, steps, False)
 
 
 def _common_keys(data_path: str) -> dict[str, Any]:
@@ -126,16 +132,18 @@ def _common_keys(data_path: str) -> dict[str, Any]:
     }
 
 
-def _timed(trainer: Any, loader: Any, steps: int | None) -> Epoch:
+def _timed(trainer: Any, loader: Any, steps: int | None, with_products: bool) -> Epoch:
     torch.autograd.set_detect_anomaly(False)
     some = _Some(loader, steps)
-    loaded = _resident_mib()
     trainer._train_epoch(_Some(loader, 1), 0)
+    trainer.optimizer.zero_grad()
+    held = _resident_mib()
     start, cpu_start = time.perf_counter(), time.process_time()
     trainer._train_epoch(some, 0)
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-    epoch = Epoch(len(some), len(loader), seconds, cpu_seconds, loaded, peak_mib())
-    epoch.products_seconds = _products_seconds(trainer, loader) * epoch.steps
+    epoch = Epoch(len(some), len(loader), seconds, cpu_seconds, held, peak_mib())
+    if with_products:
+        epoch.products_seconds = _products_seconds(trainer, loader) * epoch.steps
     return epoch
 
 
