@@ -82,7 +82,7 @@ class RunCheckpoints:
                     f"with another --output; or delete {self.folder} to give it up"
                 )
             return
-        if not found and not self.unfinished.exists():
+        if not self.unfinished.exists() and not any(self.folder.glob("*.pth")):
             raise ValueError(
                 f"{self.output}: nothing to resume, there is no checkpoint in {self.folder}; give "
                 "the --output of the run that was stopped, or leave --resume out"

@@ -57,6 +57,7 @@ class PerDomainTrainer:
         self.keep_in(CheckpointFiles.named(config["checkpoint_dir"], f"{name}-{unique}"))
         self.curve: list[tuple[int, float]] = []
         self._settings = computation(config, self.eval_step)
+        self._attributes = attributes_now(model)
         self._seconds_before = 0.0
         # What a resumed run has still to put back, at the point where it was taken.
         self._pending: dict[str, Any] | None = None
@@ -91,7 +92,6 @@ class PerDomainTrainer:
         self._started = time.perf_counter()
         self._saved = saved
         self._data = train_data._dataset.checksum()
-        self._attributes = attributes_now(self.model)
         if self._pending and self._pending["data"] != self._data:
             raise ValueError(
                 f"{self.files.last} was made with other data: their checksum was "
