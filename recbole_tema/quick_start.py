@@ -77,7 +77,7 @@ def run_recbole_tema(
         ValueError: a setting or a model that cannot be run on this data set (also FormatError), an
             unfinished run in ``output``, or one that cannot be gone on with.
         OSError: a file could not be read or written.
-        RunStopped: for a KeyboardInterrupt, with the folder to go on in.
+        RunStopped: a KeyboardInterrupt that names the folder to go on in.
     """
     if resume and not output:
         raise ValueError("--resume goes on with the run in a folder: give it with --output DIR")
@@ -86,9 +86,9 @@ def run_recbole_tema(
     dataset = str(dataset or given.get("dataset") or ML_100K)
     configs = {name: _config(name, dataset, config_file_list, config_dict) for name in names}
     folder = Path(output) if output else _default_output(dataset, names)
-    folder.mkdir(parents=True, exist_ok=True)
     checkpoints = _checkpoints(folder, configs)
     checkpoints.check([(name, config["seed"]) for name, config in configs.items()], resume)
+    folder.mkdir(parents=True, exist_ok=True)
 
     results: list[RunResult] = []
     curves: dict[str, dict[int, float]] = {}
@@ -107,7 +107,9 @@ def run_recbole_tema(
                 _write_environment(folder / "environment.json", data)
             _write_results(folder, results, curves, config)
     except KeyboardInterrupt as stop:
-        raise RunStopped(folder) from stop
+        if checkpoints.can_go_on():
+            raise RunStopped(folder) from stop
+        raise
     checkpoints.finish()
     metrics = metrics_of_results(results, config["topk"])
     for table in tables_of_metrics(metrics):

@@ -62,6 +62,10 @@ class RunCheckpoints:
         """Where those of one model and seed are."""
         return CheckpointFiles.named(self.folder, f"{model}-{seed}")
 
+    def can_go_on(self) -> bool:
+        """Whether there is a run here to resume, finished or not."""
+        return self.unfinished.exists() or any(self.folder.glob("[!.]*.pth"))
+
     def check(self, wanted: list[tuple[str, int]], resume: bool) -> None:
         """Refuse a start that would lose work, and a resumption of something else.
 
@@ -73,7 +77,7 @@ class RunCheckpoints:
             ValueError: the folder holds an unfinished run and ``resume`` is False; or ``resume``
                 is True and the folder holds no run, or one of other models or seeds.
         """
-        found = sorted(self.folder.glob(f"*{_LAST}"))
+        found = sorted(self.folder.glob(f"[!.]*{_LAST}"))
         if not resume:
             if found and self.unfinished.exists():
                 raise ValueError(
@@ -82,7 +86,7 @@ class RunCheckpoints:
                     f"with another --output; or delete {self.folder} to give it up"
                 )
             return
-        if not self.unfinished.exists() and not any(self.folder.glob("*.pth")):
+        if not self.can_go_on():
             raise ValueError(
                 f"{self.output}: nothing to resume, there is no checkpoint in {self.folder}; give "
                 "the --output of the run that was stopped, or leave --resume out"
@@ -104,11 +108,12 @@ class RunCheckpoints:
                 "--resume goes on\nwith it where it was stopped.\n",
                 encoding="utf-8",
             )
-        for path in (files.best, files.last):
-            for half_written in self.folder.glob(f".writing-*-{path.name}"):
+        for folder in (self.output, self.folder):
+            for half_written in folder.glob(".writing-*"):
                 half_written.unlink()
-            if not resume:
-                path.unlink(missing_ok=True)
+        if not resume:
+            files.best.unlink(missing_ok=True)
+            files.last.unlink(missing_ok=True)
 
     def finish(self) -> None:
         """After the last model: nothing is left to do."""

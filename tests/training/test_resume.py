@@ -322,12 +322,14 @@ def test_deleted_checkpoints_give_a_run_up(stopped):
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_beginning_clears_away_what_is_this_models(stopped, resume):
+def test_beginning_clears_away_what_a_killed_process_left(stopped, resume):
     files = stopped.files("A", 1)
-    killed = files.last.with_name(f".writing-123-0-{files.last.name}")
-    killed.write_text("half")
+    half = [files.last.with_name(".writing-123-0-C-1-last.pth"), stopped.output / ".writing-1-0-x"]
+    for path in half:
+        path.write_text("half")
+    stopped.check(BOTH, resume=True)
     stopped.begin(files, resume)
-    assert not killed.exists()
+    assert not any(path.exists() for path in half)
     assert files.last.exists() == files.best.exists() == resume
     assert stopped.files("B", 1).last.read_text() == "B"
 

@@ -2,15 +2,18 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 import recbole_tema
+from recbole_tema import quick_start
 from recbole_tema.cli import main
 
 ROOT = Path(recbole_tema.__file__).parents[1]
@@ -102,21 +105,21 @@ def assert_as_if_never_stopped(output):
 
 
 def test_a_run_killed_again_and_again_is_as_if_never_stopped(folder):
-    """TEMA has 8 batches an epoch and ranks 4 batches an epoch at least; 3 models, 3 epochs."""
+    """An epoch has 2 batches with TEMA, 8 with GRU4Rec and 11 with BPR."""
     moments = [
-        ("batch", 3),  # TEMA's first epoch: nothing is saved yet
-        ("batch", 11),  # its second
-        ("replace", 2),  # the best weights are whole but not yet in place, the marker is
-        ("last", 1),  # between two files of one epoch
-        ("rank", 9),
-        ("batch", 20),  # GRU4Rec's
-        ("save", 2),
-        ("batch", 30),  # BPR's
+        ("batch", 2, "TEMA"),  # nothing is saved yet
+        ("batch", 4, "TEMA"),  # in the second epoch
+        ("replace", 3, "TEMA"),  # a checkpoint is whole, but not yet in its place
+        ("last", 1, "TEMA"),  # the best weights may be newer than what one goes on from
+        ("batch", 15, "GRU4Rec"),
+        ("batch", 30, "BPR"),
+        ("rank", 9, "BPR"),  # all is trained; the test cases are being ranked
     ]
     resume = []
-    for place, number in moments:
+    for place, number, model in moments:
         done = command(place, number, "SIGKILL", *ARGUMENTS, "--output", "killed", *resume)
         assert done.returncode == -signal.SIGKILL, (place, number, done.stderr[-2000:])
+        assert re.findall(r"(\w+) on tiny", done.stderr)[-1] == model, (place, number)
         resume = ["--resume"]
         assert Path("killed/UNFINISHED.txt").exists()
     assert main([*ARGUMENTS, "--output", "killed", "--resume"]) == 0
@@ -188,3 +191,35 @@ def test_an_unfinished_folder_is_not_started_over(folder, capsys):
 def test_resuming_nothing_exits_with_2(folder, capsys, extra, expected):
     assert main([*ARGUMENTS, *extra]) == 2
     assert expected in capsys.readouterr().err
+    assert not Path("nowhere").exists()
+
+
+def test_a_stop_before_there_is_anything_to_go_on_from(folder, capsys, monkeypatch):
+    monkeypatch.setattr(quick_start, "CrossDomainDataset", lambda config: os.kill(os.getpid(), 15))
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    assert main([*ARGUMENTS, "--output", "early"]) == 143
+    assert capsys.readouterr().err.endswith("recbole-tema: stopped by SIGTERM\n")
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_a_library_call_gets_a_keyboard_interrupt_and_keeps_its_handlers(folder, monkeypatch):
+    handlers = []
+
+    def interrupt(*arguments):
+        handlers.append((signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)))
+        Path("mine/UNFINISHED.txt").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(quick_start, "train_and_rank", interrupt)
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match=r"output='mine', resume=True"):
+        quick_start.run_recbole_tema("Pop", "tiny", config_dict={"gpu_id": ""}, output="mine")
+    assert handlers == [before]
+
+
+def test_off_the_main_thread_no_signal_is_handled(folder):
+    status = []
+    thread = threading.Thread(target=lambda: status.append(main([*ARGUMENTS, "--output", "whole"])))
+    thread.start()
+    thread.join()
+    assert status == [0]
