@@ -99,8 +99,8 @@ def test_a_flipped_bit_is_noticed(tmp_path):
 class _Failing:
     """A file that fails after some bytes, as on a disk that fills up."""
 
-    def __init__(self, file, room, error):
-        self.file, self.room, self.error = file, room, error
+    def __init__(self, path, room, error):
+        self.file, self.room, self.error = io.FileIO(path, "w"), room, error
 
     def write(self, data):
         self.room -= len(data)
@@ -120,9 +120,7 @@ def test_a_disk_that_fills_up_while_writing(tmp_path, monkeypatch, room):
     path = tmp_path / "model.pth"
     save_checkpoint(path, {"weights": torch.zeros(10)})
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    monkeypatch.setattr(
-        "builtins.open", lambda file, mode: _Failing(io.open(file, mode), room, full)
-    )
+    monkeypatch.setattr("builtins.open", lambda path, mode: _Failing(path, room, full))
     with pytest.raises(OSError, match=r"No space left on device .*model\.pth") as error:
         save_checkpoint(path, {"weights": torch.ones(10000)})
     monkeypatch.undo()
@@ -132,9 +130,8 @@ def test_a_disk_that_fills_up_while_writing(tmp_path, monkeypatch, room):
 
 
 def test_an_interruption_while_writing_stays_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "builtins.open", lambda file, mode: _Failing(io.open(file, mode), 3000, KeyboardInterrupt())
-    )
+    stop = KeyboardInterrupt()
+    monkeypatch.setattr("builtins.open", lambda path, mode: _Failing(path, 3000, stop))
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(tmp_path / "model.pth", {"weights": torch.ones(10000)})
     monkeypatch.undo()
