@@ -1,8 +1,14 @@
 """The command ``recbole-tema``: RecBole's arguments and a few of our own."""
 
 import argparse
+import shlex
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
 
 DESCRIPTION = """\
 Train models for cross-domain sequential recommendation and compare them on the same test cases.
@@ -18,7 +24,9 @@ The settings of each model, with their meaning and source, stand in properties/m
 Examples:
   recbole-tema --model TEMA
   recbole-tema --model TEMA,LLMEMF,SASRec,GRU4Rec,Pop --dataset food-kitchen
-  recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk"""
+  recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk
+  recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk \\
+      --resume"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,39 +59,95 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--output",
         metavar="DIR",
-        help="folder for metrics, ranks, tables and pictures; default: a new one below results/",
+        help="folder for metrics, ranks, tables, pictures and checkpoints; default: a new one "
+        "below results/",
+    )
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with the run in --output DIR that was stopped or killed, bit for bit as if it "
+        "had not been; everything else has to be as it was",
     )
     return result
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status, 2 for input that cannot be run."""
+    """Run the command; returns the exit status, 2 for input that cannot be run.
+
+    SIGTERM and Ctrl-C end it with 143 and 130 and the command to go on with; a second one ends it
+    at once.
+    """
     from recbole_tema.compat import IncompatibleVersionError
 
+    argv = sys.argv[1:] if argv is None else list(argv)
     arguments, rest = parser().parse_known_args(argv)
     settings: dict[str, str] = {}
-    try:
-        settings.update(settings_of(rest))
-        if arguments.candidates:
-            settings["candidates"] = arguments.candidates
-        from recbole_tema import run_recbole_tema
+    with _stop_signals() as received:
+        try:
+            settings.update(settings_of(rest))
+            if arguments.candidates:
+                settings["candidates"] = arguments.candidates
+            from recbole_tema import run_recbole_tema
 
-        run_recbole_tema(
-            model=arguments.model,
-            dataset=arguments.dataset,
-            config_file_list=(arguments.config_files or "").split(),
-            config_dict=settings,
-            output=arguments.output,
-        )
-    except (ValueError, OSError, IncompatibleVersionError) as error:
-        if str(settings.get("state", "")).upper() == "DEBUG":
-            raise
-        print(f"recbole-tema: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("recbole-tema: interrupted", file=sys.stderr)
-        return 130
+            run_recbole_tema(
+                model=arguments.model,
+                dataset=arguments.dataset,
+                config_file_list=(arguments.config_files or "").split(),
+                config_dict=settings,
+                output=arguments.output,
+                resume=arguments.resume,
+            )
+        except (ValueError, OSError, IncompatibleVersionError) as error:
+            if str(settings.get("state", "")).upper() == "DEBUG":
+                raise
+            print(f"recbole-tema: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt as stop:
+            number = received[0] if received else signal.SIGINT
+            print(f"recbole-tema: stopped by {number.name}", file=sys.stderr)
+            if output := getattr(stop, "output", None):
+                command = _resuming(argv, output)
+                print(f"Every complete epoch is kept. Go on with:\n  {command}", file=sys.stderr)
+            return 128 + number
     return 0
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[signal.Signals]]:
+    """SIGTERM does what Ctrl-C does, and a second one of either ends the process at once.
+
+    Gives the signals received. Off the main thread, where Python handles none, nothing is changed.
+    """
+    received: list[signal.Signals] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        received.append(signal.Signals(number))
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for each in (signal.SIGINT, signal.SIGTERM):
+            # Ignored for a command in the background; None: not Python's own.
+            if signal.getsignal(each) not in (signal.SIG_IGN, None):
+                before[each] = signal.signal(each, stop)
+    try:
+        yield received
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _resuming(argv: Sequence[str], output: Path) -> str:
+    """The command that goes on with what ``argv`` began in ``output``."""
+    program = ["recbole-tema"]
+    if sys.argv[0].endswith("run_recbole_tema.py"):
+        program = ["python", sys.argv[0]]
+    has_output = any(each.split("=")[0] == "--output" for each in argv)
+    where = [] if has_output else ["--output", str(output)]
+    again = [] if "--resume" in argv else ["--resume"]
+    return shlex.join([*program, *argv, *where, *again])
 
 
 def settings_of(arguments: Sequence[str]) -> dict[str, str]:

@@ -23,6 +23,13 @@ from recbole_tema.registry import model_class  # noqa: E402
 # One relevant item a case: RecBole's Recall is our Hit, and Precision is Hit / k.
 KNOWN_METRICS = {"hit", "ndcg", "mrr"}
 
+# What a configuration works out from the other settings and from the machine.
+WORKED_OUT = {
+    *("MODEL_TYPE", "MODEL_INPUT_TYPE", "device", "eval_type", "local_rank", "single_spec"),
+    *("valid_metric_bigger", "train_neg_sample_args", "valid_neg_sample_args"),
+    "test_neg_sample_args",
+}
+
 
 class TEMAConfig(Config):
     """RecBole's Config with more layers.
@@ -170,6 +177,24 @@ class TEMAConfig(Config):
                 close = difflib.get_close_matches(key, known, 1)
                 hint = f"; did you mean {close[0]}?" if close else ""
                 getLogger().warning(f"{self.model} has no setting {key!r}{hint}")
+
+
+def plain_settings(config: Config) -> dict[str, Any]:
+    """What was set, sorted by key, as values that YAML can hold; property files take it back."""
+    settings = {**config.final_config_dict, "data_path": str(Path(config["data_path"]).parent)}
+    return {
+        key: value if _is_plain(value) else str(value)
+        for key, value in sorted(settings.items())
+        if key not in WORKED_OUT and value is not None
+    }
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_is_plain(key) and _is_plain(each) for key, each in value.items())
+    if isinstance(value, list):
+        return all(_is_plain(each) for each in value)
+    return type(value) in (str, int, float, bool, type(None))
 
 
 def property_file(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from recbole.utils import get_local_time, init_logger
 
-from recbole_tema.config import TEMAConfig, property_file
+from recbole_tema.config import TEMAConfig, plain_settings, property_file
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.dataset_tools.movielens import NAME as ML_100K
 from recbole_tema.dataset_tools.movielens import build_ml100k
@@ -30,19 +30,21 @@ from recbole_tema.report import (
     write_tables,
     write_timing,
 )
+from recbole_tema.training.resume import RunCheckpoints
 from recbole_tema.training.run import TrainedRun, train_and_rank
 
 # Data sets that are made on first use, from files that an installed library brings.
 BUILT_IN: dict[str, Callable[[Path], Path]] = {ML_100K: build_ml100k}
 
-# What a configuration works out from the other settings and from the machine.
-WORKED_OUT = {
-    *("MODEL_TYPE", "MODEL_INPUT_TYPE", "device", "eval_type", "local_rank", "single_spec"),
-    *("valid_metric_bigger", "train_neg_sample_args", "valid_neg_sample_args"),
-    "test_neg_sample_args",
-}
-
 LIBRARIES = ("recbole_tema", "recbole", "torch", "numpy", "pandas", "scipy", "transformers")
+
+
+class RunStopped(KeyboardInterrupt):
+    """A run was interrupted; it can be gone on with in the folder ``output``."""
+
+    def __init__(self, output: Path) -> None:
+        super().__init__(f"go on with run_recbole_tema(…, output={str(output)!r}, resume=True)")
+        self.output = output
 
 
 def run_recbole_tema(
@@ -51,6 +53,7 @@ def run_recbole_tema(
     config_file_list: list[str] | None = None,
     config_dict: dict[str, Any] | None = None,
     output: str | Path | None = None,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Train one or several models, rank the same test cases with each, and write the outcome.
 
@@ -62,41 +65,57 @@ def run_recbole_tema(
         config_file_list: property files.
         config_dict: settings that win over the files, such as ``{"candidates": "full,uni999"}``.
         output: folder for the results; by default one with the time in its name below ``results/``.
+        resume: go on with the run in ``output`` that was stopped or killed, with the settings and
+            data of then: the outcome is the same, bit for bit, as if it had never been stopped.
+            Models that were finished are ranked again, not trained.
 
     Returns:
         ``metrics`` ({model: {seed: {candidates: {domain: {metric: value}}}}}), ``output`` (Path),
         ``checkpoints`` ({model: file of the best weights}).
 
     Raises:
-        ValueError: a setting or a model that cannot be run on this data set (also FormatError).
+        ValueError: a setting or a model that cannot be run on this data set (also FormatError), an
+            unfinished run in ``output``, or one that cannot be gone on with.
+        OSError: a file could not be read or written.
+        RunStopped: a KeyboardInterrupt that names the folder to go on in.
     """
+    if resume and not output:
+        raise ValueError("--resume goes on with the run in a folder: give it with --output DIR")
     given = {**_settings_in(config_file_list or []), **(config_dict or {})}
     names = _model_names(model or given.get("model") or "TEMA")
     dataset = str(dataset or given.get("dataset") or ML_100K)
     configs = {name: _config(name, dataset, config_file_list, config_dict) for name in names}
     folder = Path(output) if output else _default_output(dataset, names)
+    checkpoints = _checkpoints(folder, configs)
+    checkpoints.check([(name, config["seed"]) for name, config in configs.items()], resume)
     folder.mkdir(parents=True, exist_ok=True)
 
     results: list[RunResult] = []
     curves: dict[str, dict[int, float]] = {}
-    checkpoints: dict[str, str] = {}
-    for name, config in configs.items():
-        _log_to_own_file(config)
-        data = CrossDomainDataset(config)
-        logging.getLogger().info(f"{name} on {dataset}, {len(results) + 1} of {len(names)}")
-        run = train_and_rank(config, data)
-        results.append(_result(name, config, run))
-        curves[name] = dict(run.curve)
-        checkpoints[name] = run.checkpoint
-        _write_config(folder / f"config-{name}.yaml", config)
-        if len(results) == 1:  # one data set and one machine for all models
-            _write_environment(folder / "environment.json", data)
-        _write_results(folder, results, curves, config)
+    files: dict[str, str] = {}
+    try:
+        for name, config in configs.items():
+            _log_to_own_file(config)
+            data = CrossDomainDataset(config)
+            logging.getLogger().info(f"{name} on {dataset}, {len(results) + 1} of {len(names)}")
+            run = train_and_rank(config, data, checkpoints, resume)
+            results.append(_result(name, config, run))
+            curves[name] = dict(run.curve)
+            files[name] = run.checkpoint
+            _write_config(folder / f"config-{name}.yaml", config)
+            if len(results) == 1:  # one data set and one machine for all models
+                _write_environment(folder / "environment.json", data)
+            _write_results(folder, results, curves, config)
+    except KeyboardInterrupt as stop:
+        if checkpoints.can_go_on():
+            raise RunStopped(folder) from stop
+        raise
+    checkpoints.finish()
     metrics = metrics_of_results(results, config["topk"])
     for table in tables_of_metrics(metrics):
         print(f"\n{to_text(table)}")
     print(f"\nResults: {folder}")
-    return {"metrics": metrics, "output": folder, "checkpoints": checkpoints}
+    return {"metrics": metrics, "output": folder, "checkpoints": files}
 
 
 def _settings_in(files: list[str]) -> dict[str, Any]:
@@ -133,6 +152,14 @@ def _config(
         # Once more, as the data set brought properties of its own.
         config = TEMAConfig(name, dataset, config_file_list, config_dict)
     return config
+
+
+def _checkpoints(folder: Path, configs: dict[str, TEMAConfig]) -> RunCheckpoints:
+    chosen = {config.external_config_dict.get("checkpoint_dir") for config in configs.values()}
+    checkpoints = RunCheckpoints(folder, chosen.pop())
+    for config in configs.values():
+        config["checkpoint_dir"] = str(checkpoints.folder)  # else RecBole's trainers make saved/
+    return checkpoints
 
 
 def _default_output(dataset: str, names: list[str]) -> Path:
@@ -197,22 +224,10 @@ def _write_results(
 
 def _write_config(path: Path, config: TEMAConfig) -> None:
     """The full configuration, such that ``--config_files`` takes it and gives the same run."""
-    settings = {**config.final_config_dict, "data_path": str(Path(config["data_path"]).parent)}
-    plain = {
-        key: value if _is_plain(value) else str(value)
-        for key, value in sorted(settings.items())
-        if key not in WORKED_OUT and value is not None
-    }
+    # Where the checkpoints lie is this run's own affair.
+    plain = {key: value for key, value in plain_settings(config).items() if key != "checkpoint_dir"}
     with atomic_write(path) as beside:
         beside.write_text(yaml.safe_dump(plain, allow_unicode=True), encoding="utf-8")
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(_is_plain(key) and _is_plain(each) for key, each in value.items())
-    if isinstance(value, list):
-        return all(_is_plain(each) for each in value)
-    return type(value) in (str, int, float, bool, type(None))
 
 
 def _write_environment(path: Path, data: CrossDomainDataset) -> None:

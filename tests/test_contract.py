@@ -166,31 +166,6 @@ def test_a_checkpoint_in_a_fresh_model_gives_the_same_ranks(trained, model):
         assert np.array_equal(ranks[mode], expected)
 
 
-@pytest.mark.parametrize("model", ["TEMA", "SASRec", "BPR"])
-def test_training_goes_on_from_a_checkpoint(trained, model):
-    known = trained(model)
-    train, _, fresh = parts_of(known.config)
-    known.config["epochs"] = 3
-    try:
-        trainer = trainer_class(known.config)(known.config, fresh)
-        # Not the known run's own file, which the next epochs would write over.
-        copy = Path(known.run.checkpoint).with_suffix(".copy")
-        copy.write_bytes(Path(known.run.checkpoint).read_bytes())
-        trainer.resume_checkpoint(str(copy))
-        trainer.fit(train, known.run.test, verbose=False)
-    finally:
-        known.config["epochs"] = 1
-    assert sorted(trainer.train_loss_dict) == [1, 2]
-    assert trainer.optimizer.state_dict()["state"]
-
-
-def test_a_checkpoint_of_another_model_is_refused(trained):
-    _, _, fresh = parts_of(trained("SASRec").config)
-    trainer = trainer_class(trained("SASRec").config)(trained("SASRec").config, fresh)
-    with pytest.raises(ValueError, match="holds a GRU4Rec, but the model is SASRec"):
-        trainer.resume_checkpoint(trained("GRU4Rec").run.checkpoint)
-
-
 def test_a_pickle_is_no_checkpoint(tiny, tmp_path):
     path = tmp_path / "evil.pth"
     torch.save({"model": SimpleNamespace()}, path)

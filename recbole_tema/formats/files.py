@@ -1,5 +1,6 @@
 """Where each file of a data set lies, how files are written whole or not at all, and checksums."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from recbole_tema.formats.errors import FormatError
 SPLITS = ("train", "valid", "test")
 FEATURE_KINDS = ("text", "image", "tag")
 _serial = count()
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Give a path beside ``path`` to write to; it takes the place of ``path`` when all went well.
 
     The name given ends like ``path``, so that writers that look at the suffix behave the same. When
-    the block raises, nothing is left and an older ``path`` stays as it was.
+    the block raises, nothing is left and an older ``path`` stays as it was; the error of a full
+    disk names ``path``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,6 +103,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
         with open(beside, "rb") as written:
             os.fsync(written.fileno())
         os.replace(beside, path)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         beside.unlink(missing_ok=True)
 

@@ -11,6 +11,7 @@ from recbole.utils import init_seed
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.loaders import data_preparation
 from recbole_tema.evaluation.ranker import CaseRanker
+from recbole_tema.training.resume import RunCheckpoints
 from recbole_tema.training.trainer import trainer_class, validation_metric
 
 
@@ -40,10 +41,25 @@ class TrainedRun:
     eval_seconds: float
 
 
-def train_and_rank(config: Config, dataset: CrossDomainDataset) -> TrainedRun:
+def train_and_rank(
+    config: Config,
+    dataset: CrossDomainDataset,
+    checkpoints: RunCheckpoints | None = None,
+    resume: bool = False,
+) -> TrainedRun:
     """Train the model of ``config`` and rank the test cases with its best weights.
 
     The candidates of validation and test depend on ``candidate_seed`` alone, not on the model.
+
+    Args:
+        config: of one model.
+        dataset: read with it.
+        checkpoints: where they go; None: files of unique names in ``checkpoint_dir``.
+        resume: go on from the last checkpoint, where there is one: bit for bit as if never stopped.
+
+    Raises:
+        ValueError: settings, data or a checkpoint with which it cannot run.
+        OSError: a checkpoint could not be written.
     """
     logger = getLogger()
     valid_metric = validation_metric(config, dataset.domains)
@@ -58,28 +74,31 @@ def train_and_rank(config: Config, dataset: CrossDomainDataset) -> TrainedRun:
     logger.info(model)
     trainer = trainer_class(config)(config, model)
     trainer.valid_metric = valid_metric
-
-    curve: list[tuple[int, float]] = []
-    started = time.perf_counter()
+    if checkpoints:
+        files = checkpoints.files(config["model"], config["seed"])
+        trainer.keep_in(files)
+        if resume and files.last.exists():
+            trainer.resume_checkpoint(files.last)
+        checkpoints.begin(files, resume)
     trainer.fit(
         train_data,
         valid,
         verbose=True,
         saved=True,
         show_progress=config["show_progress"],
-        callback_fn=lambda epoch, score: curve.append((epoch, float(score))),
     )
+    train_seconds = trainer.train_seconds
     trained = time.perf_counter()
     ranks = trainer.ranks(test, show_progress=config["show_progress"])
     return TrainedRun(
         ranks=ranks,
         test=test,
-        curve=curve,
-        best_epoch=_best_epoch(curve, config["valid_metric_bigger"]),
+        curve=trainer.curve,
+        best_epoch=_best_epoch(trainer.curve, config["valid_metric_bigger"]),
         parameters=sum(each.numel() for each in model.parameters() if each.requires_grad),
         checkpoint=trainer.saved_model_file,
         epochs=len(trainer.train_loss_dict),
-        train_seconds=trained - started,
+        train_seconds=train_seconds,
         eval_seconds=time.perf_counter() - trained,
     )
 

@@ -1,5 +1,6 @@
 """Paths, whole-or-nothing writing, checksums and properties."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,25 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         write_half()
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def write() -> None:
+        with atomic_write(path) as beside:
+            beside.write_text("new")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*file\.txt'") as error:
+        write()
+    assert error.value.errno == errno.ENOSPC
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_checksums_see_contents_order_and_borders(tmp_path: Path) -> None:

@@ -1,5 +1,9 @@
 """Checkpoints: what goes in comes out, without a pickle."""
 
+import errno
+import io
+import os
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -79,3 +83,61 @@ def test_a_damaged_file_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ValueError, match=r"damaged\.pth: not a checkpoint of recbole_tema"):
         load_checkpoint(path, CPU)
+
+
+def test_a_flipped_bit_is_noticed(tmp_path):
+    """torch.load itself takes it for a weight."""
+    path = tmp_path / "flipped.pth"
+    save_checkpoint(path, {"weights": torch.ones(1000)})
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"flipped\.pth.*checksum"):
+        load_checkpoint(path, CPU)
+
+
+class _Failing:
+    """A file that fails after some bytes, as on a disk that fills up."""
+
+    def __init__(self, path, room, error):
+        self.file, self.room, self.error = io.FileIO(path, "w"), room, error
+
+    def write(self, data):
+        self.room -= len(data)
+        if self.room < 0:
+            raise self.error
+        return self.file.write(data)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+
+@pytest.mark.parametrize("room", [0, 100, 3000, 39000])
+def test_a_disk_that_fills_up_while_writing(tmp_path, monkeypatch, room):
+    path = tmp_path / "model.pth"
+    save_checkpoint(path, {"weights": torch.zeros(10)})
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr("builtins.open", lambda path, mode: _Failing(path, room, full))
+    with pytest.raises(OSError, match=r"No space left on device .*model\.pth") as error:
+        save_checkpoint(path, {"weights": torch.ones(10000)})
+    monkeypatch.undo()
+    assert error.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == [path]
+    assert torch.equal(load_checkpoint(path, CPU)["weights"], torch.zeros(10))
+
+
+def test_an_interruption_while_writing_stays_one(tmp_path, monkeypatch):
+    stop = KeyboardInterrupt()
+    monkeypatch.setattr("builtins.open", lambda path, mode: _Failing(path, 3000, stop))
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(tmp_path / "model.pth", {"weights": torch.ones(10000)})
+    monkeypatch.undo()
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_on_the_cpu_stays_there(tmp_path):
+    save_checkpoint(tmp_path / "model.pth", {"step": torch.tensor(3.0)})
+    assert load_checkpoint(tmp_path / "model.pth", None)["step"].device == CPU

@@ -1,0 +1,156 @@
+"""Where a run keeps its checkpoints, and whether one can go on from them."""
+
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.config import Config
+
+from recbole_tema.config import plain_settings
+from recbole_tema.formats import atomic_write
+
+_LAST = "-last.pth"
+
+# Settings that change where things lie or what is shown, not what is computed; candidates choose
+# what the trained model is asked, and the one that validates stands in eval_args too.
+FREE = frozenset(
+    {"candidates", "checkpoint_dir", "data_path", "gpu_id", "log_wandb", "show_progress", "state"}
+    | {"use_gpu", "wandb_project"}
+)
+# Limits that may be raised: training goes on beyond where it would have ended.
+LIMITS = frozenset({"epochs", "stopping_step", "max_train_seconds"})
+
+
+@dataclass(frozen=True)
+class CheckpointFiles:
+    """One model and seed: the weights of the best epoch, and all there is to go on from."""
+
+    best: Path
+    last: Path
+
+    @classmethod
+    def named(cls, folder: str | Path, stem: str) -> "CheckpointFiles":
+        """``STEM-best.pth`` and ``STEM-last.pth``."""
+        return cls(Path(folder) / f"{stem}-best.pth", Path(folder) / f"{stem}{_LAST}")
+
+    @classmethod
+    def with_last(cls, last: str | Path) -> "CheckpointFiles":
+        """The two of which one is ``last``. Raises ValueError where it is named otherwise."""
+        folder, name = Path(last).parent, Path(last).name
+        if not name.endswith(_LAST):
+            raise ValueError(f"{last}: one can go on from a file named …{_LAST} alone")
+        return cls.named(folder, name.removesuffix(_LAST))
+
+
+class RunCheckpoints:
+    """The checkpoints of all models of one output folder.
+
+    They lie in its ``checkpoints/``, or in a folder of its name below ``checkpoint_dir``. As long
+    as the run is not finished, ``UNFINISHED.txt`` says so in the output folder.
+    """
+
+    def __init__(self, output: Path, checkpoint_dir: str | None = None) -> None:
+        self.output = output
+        name = output.resolve().name
+        self.folder = Path(checkpoint_dir) / name if checkpoint_dir else output / "checkpoints"
+        self.unfinished = output / "UNFINISHED.txt"
+
+    def files(self, model: str, seed: int) -> CheckpointFiles:
+        """Where those of one model and seed are."""
+        return CheckpointFiles.named(self.folder, f"{model}-{seed}")
+
+    def can_go_on(self) -> bool:
+        """Whether there is a run here to resume, finished or not."""
+        return self.unfinished.exists() or any(self.folder.glob("[!.]*.pth"))
+
+    def check(self, wanted: list[tuple[str, int]], resume: bool) -> None:
+        """Refuse a start that would lose work, and a resumption of something else.
+
+        Args:
+            wanted: model and seed of everything that the run is to train.
+            resume: whether it is to go on where it was stopped.
+
+        Raises:
+            ValueError: the folder holds an unfinished run and ``resume`` is False; or ``resume``
+                is True and the folder holds no run, or one of other models or seeds.
+        """
+        found = sorted(self.folder.glob(f"[!.]*{_LAST}"))
+        if not resume:
+            if found and self.unfinished.exists():
+                raise ValueError(
+                    f"{self.output} holds a run that is not finished. Go on with it: the same "
+                    "command with --resume (run_recbole_tema: resume=True); or start another one "
+                    f"with another --output; or delete {self.folder} to give it up"
+                )
+            return
+        if not self.can_go_on():
+            raise ValueError(
+                f"{self.output}: nothing to resume, there is no checkpoint in {self.folder}; give "
+                "the --output of the run that was stopped, or leave --resume out"
+            )
+        expected = {self.files(*each).last for each in wanted}
+        others = [path.name.removesuffix(_LAST) for path in found if path not in expected]
+        if others:
+            raise ValueError(
+                f"{self.output} was made with other models or seeds than those asked for: "
+                f"{', '.join(others)} (model-seed) would be lost. Name all models with --model, "
+                "with the seed of then; or give another --output"
+            )
+
+    def begin(self, files: CheckpointFiles, resume: bool) -> None:
+        """Before a model is trained: what an earlier run or a killed process left goes away."""
+        with atomic_write(self.unfinished) as beside:
+            beside.write_text(
+                "This run is not finished. The same command with --output (this folder) and "
+                "--resume goes on\nwith it where it was stopped.\n",
+                encoding="utf-8",
+            )
+        for folder in (self.output, self.folder):
+            for half_written in folder.glob(".writing-*"):
+                half_written.unlink()
+        if not resume:
+            files.best.unlink(missing_ok=True)
+            files.last.unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """After the last model: nothing is left to do."""
+        self.unfinished.unlink(missing_ok=True)
+
+
+def computation(config: Config, eval_step: int) -> dict[str, Any]:
+    """The settings that a run cannot go on without, as plain values.
+
+    Args:
+        config: the run's.
+        eval_step: what the trainer made of it; RecBole caps it at ``epochs``.
+    """
+    settings = {key: value for key, value in plain_settings(config).items() if key not in FREE}
+    return {
+        **settings,
+        "eval_step": eval_step,
+        "train_neg_sample_args": config["train_neg_sample_args"],
+        "device": torch.device(config["device"]).type,
+    }
+
+
+def environment() -> dict[str, Any]:
+    """What may change the last bits of a result though the settings are the same."""
+    libraries = {name: metadata.version(name) for name in ("recbole", "torch")}
+    return {**libraries, "numpy": np.__version__, "threads": torch.get_num_threads()}
+
+
+def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Each setting in which a resumed run differs and may not, ``key (then …, now …)``."""
+    return [
+        f"{key} (then {then.get(key)!r}, now {now.get(key)!r})"
+        for key in sorted({*then, *now})
+        if then.get(key) != now.get(key)
+        and not (key in LIMITS and _limit(now.get(key)) > _limit(then.get(key)))
+    ]
+
+
+def _limit(value: float | None) -> float:
+    return float("inf") if value is None else value
