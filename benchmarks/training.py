@@ -73,9 +73,7 @@ def epochs(options: argparse.Namespace) -> str:
                 name,
                 f"{about}{epoch.epoch_seconds:,.1f} ({epoch.epoch_cpu_seconds:,.1f})",
                 f"{baseline.epoch_cpu_seconds / epoch.epoch_cpu_seconds:,.1f}",
-                f"{epoch.cpu_seconds / epoch.products_seconds:.2f}"
-                if epoch.products_seconds
-                else "",
+                f"{epoch.cpu_seconds / products:.2f}" if products else "",
                 f"{epoch.peak_mib:,.0f}",
             ]
         )
