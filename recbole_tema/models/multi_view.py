@@ -219,6 +219,10 @@ class MultiViewRecommender(SequentialRecommender):
                 loss = loss + weight * nll.sum()
         return loss / len(targets)
 
+    def loss_weight(self, interaction: Interaction) -> Tensor:
+        """The number of targets over which :meth:`calculate_loss` takes the mean, a scalar."""
+        return interaction[self.ITEM_SEQ_LEN].sum()
+
     def _training_queries(
         self, domain: int, events: Tensor, views: dict[int, View]
     ) -> list[tuple[list[Tensor], Tensor, float, int]]:

@@ -8,9 +8,11 @@ import numpy as np
 from recbole.config import Config
 from recbole.utils import init_seed
 
+from recbole_tema import distributed
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.loaders import data_preparation
 from recbole_tema.evaluation.ranker import CaseRanker
+from recbole_tema.training.sharing import shares_training
 from recbole_tema.training.trainer import trainer_class, validation_metric
 
 
@@ -48,6 +50,7 @@ def train_and_rank(config: Config, dataset: CrossDomainDataset) -> TrainedRun:
     logger = getLogger()
     valid_metric = validation_metric(config, dataset.domains)
     train_data, valid_data, test_data = data_preparation(config, dataset)
+    _refuse_idle_processes(len(train_data._dataset), len(valid_data.cases), len(test_data.cases))
     seed = config["candidate_seed"]
     # The seeds differ, so that a user's validation and test cases do not share their draws.
     valid = CaseRanker(valid_data, [config["eval_args"]["mode"]["valid"]], seed)
@@ -56,6 +59,9 @@ def train_and_rank(config: Config, dataset: CrossDomainDataset) -> TrainedRun:
     init_seed(config["seed"], config["reproducibility"])
     model = config.model_class(config, train_data._dataset).to(config["device"])
     logger.info(model)
+    if distributed.rank() and shares_training(config):
+        # One model in all processes; from here on each draws its own dropout and negatives.
+        init_seed(config["seed"] + distributed.rank(), config["reproducibility"])
     trainer = trainer_class(config)(config, model)
     trainer.valid_metric = valid_metric
 
@@ -82,6 +88,14 @@ def train_and_rank(config: Config, dataset: CrossDomainDataset) -> TrainedRun:
         train_seconds=trained - started,
         eval_seconds=time.perf_counter() - trained,
     )
+
+
+def _refuse_idle_processes(rows: int, valid: int, test: int) -> None:
+    if distributed.world_size() > min(rows, valid, test):
+        raise ValueError(
+            f"world_size: {distributed.world_size()} processes for {rows} training rows, {valid} "
+            f"validation and {test} test cases; start at most {min(rows, valid, test)}"
+        )
 
 
 def _best_epoch(curve: list[tuple[int, float]], bigger: bool) -> int:

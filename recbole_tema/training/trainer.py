@@ -1,9 +1,11 @@
 """RecBole's trainers, evaluating per domain: one mixin before whichever trainer a model needs."""
 
+import contextlib
 import os
+import tempfile
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +13,26 @@ import torch
 from recbole.config import Config
 from recbole.utils import get_local_time, get_trainer
 
+from recbole_tema.distributed import barrier, from_first, is_first
 from recbole_tema.evaluation.metrics import metric_names, metrics_by_domain
 from recbole_tema.evaluation.ranker import CaseRanker
 from recbole_tema.formats import ALL_DOMAINS
 from recbole_tema.training.checkpoint import load_checkpoint, save_checkpoint
+from recbole_tema.training.sharing import SharedLoss, check_trainer, shareable, shares_training
 
 
 class _TimeIsUp(Exception):
     """Ends RecBole's training loop between two epochs."""
+
+
+class _NoTensorBoard:
+    """Takes what RecBole writes there, for processes that do not write."""
+
+    def add_scalar(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing."""
+
+    def add_hparams(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing."""
 
 
 class PerDomainTrainer:
@@ -36,10 +50,20 @@ class PerDomainTrainer:
     logger: Any
 
     def __init__(self, config: Config, model: Any) -> None:
-        super().__init__(config, model)  # type: ignore[call-arg]
+        with contextlib.ExitStack() as elsewhere:
+            if not is_first():
+                # RecBole opens a file for TensorBoard in the current folder.
+                nowhere = elsewhere.enter_context(tempfile.TemporaryDirectory())
+                elsewhere.enter_context(contextlib.chdir(nowhere))
+            super().__init__(config, shareable(config, model))  # type: ignore[call-arg]
+            if not is_first():
+                self.tensorboard.close()
+                self.tensorboard = _NoTensorBoard()
+        self._loss = SharedLoss(self.model) if shares_training(config) else None
         # RecBole names it by model and second: two runs started together would share the file.
         name = f"{config['model']}-{config['dataset']}-{config['seed']}"
         unique = f"{get_local_time()}-{os.getpid()}"
+        unique = from_first(unique)
         self.saved_model_file = os.path.join(config["checkpoint_dir"], f"{name}-{unique}.pth")
 
     def fit(self, *args: Any, **kwargs: Any) -> tuple[float, dict[str, float]]:
@@ -54,15 +78,22 @@ class PerDomainTrainer:
                 self.logger.warning(f"{self.config['model']} {stop}")
                 return self.best_valid_score, self.best_valid_result
 
-    def _train_epoch(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
+    def _train_epoch(
+        self,
+        train_data: Any,
+        epoch_idx: int,
+        loss_func: Callable[..., Any] | None = None,
+        show_progress: bool = False,
+    ) -> Any:
         limit = self.config["max_train_seconds"]
-        if limit and epoch_idx > self.start_epoch and time.perf_counter() - self._started > limit:
+        late = limit and from_first(time.perf_counter() - self._started > limit)
+        if late and epoch_idx > self.start_epoch:
             raise _TimeIsUp(
                 f"stopped after {epoch_idx} epochs: max_train_seconds ({limit}) are over, and it "
                 "may not have learnt all it can"
             )
         return super()._train_epoch(  # type: ignore[misc]
-            train_data, epoch_idx, *args, **kwargs
+            train_data, epoch_idx, loss_func or self._loss, show_progress
         )
 
     @torch.no_grad()
@@ -86,6 +117,7 @@ class PerDomainTrainer:
     ) -> dict[str, np.ndarray]:
         """Every case's rank under each candidate mode, by the model as it is or the best saved."""
         if load_best_model:
+            barrier()  # the first process has written it
             self._load_weights(load_checkpoint(model_file or self.saved_model_file, self.device))
         return ranker.ranks(self.model, self.device, show_progress)
 
@@ -118,6 +150,8 @@ class PerDomainTrainer:
         self.model.load_other_parameter(checkpoint["other_parameter"])
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        if not is_first():
+            return
         path = kwargs.pop("saved_model_file", self.saved_model_file)
         state = {
             "model": self.config["model"],
@@ -142,6 +176,7 @@ class PerDomainTrainer:
     cur_step: int
     best_valid_score: float
     best_valid_result: dict[str, float]
+    tensorboard: Any
     optimizer: torch.optim.Optimizer
 
 
@@ -165,4 +200,5 @@ def validation_metric(config: Config, domains: Sequence[str]) -> str:
 def trainer_class(config: Config) -> type[Any]:
     """The trainer that RecBole has for the model, evaluating our way."""
     base = get_trainer(config["MODEL_TYPE"], config["model"])
+    check_trainer(config, base)
     return type(base.__name__, (PerDomainTrainer, base), {})
