@@ -55,7 +55,7 @@ def local_rank() -> int:
 
 def local_world_size() -> int:
     """How many of the processes are on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", world_size())) if dist.is_initialized() else 1
+    return int(os.environ.get("LOCAL_WORLD_SIZE", world_size()))
 
 
 def is_first() -> bool:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
+from recbole_tema import distributed
 from recbole_tema.data.loaders import weighs_nothing
-from recbole_tema.distributed import world_size
 
 Losses = Tensor | tuple[Tensor, ...]
 
@@ -60,7 +60,7 @@ class SharedLoss:
         dist.all_reduce(sums)
         whole = (sums[1:] / sums[0]).to(parts.dtype)
         # DistributedDataParallel takes the mean over processes.
-        own = parts * (world_size() * units / sums[0]).to(parts.dtype)
+        own = parts * (distributed.world_size() * units / sums[0]).to(parts.dtype)
         joined = own + (whole - own).detach()
         return tuple(joined.unbind()) if isinstance(losses, tuple) else joined[0]
 
@@ -88,7 +88,7 @@ def shares_training(config: Config) -> bool:
 
     A model that is computed from all rows at once, such as ItemKNN, each of them computes itself.
     """
-    return world_size() > 1 and config["MODEL_TYPE"] != ModelType.TRADITIONAL
+    return distributed.world_size() > 1 and config["MODEL_TYPE"] != ModelType.TRADITIONAL
 
 
 def check_trainer(config: Config, trainer: type[Any]) -> None:

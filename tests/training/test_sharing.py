@@ -1,0 +1,199 @@
+"""Two processes and one: the same gradients, the same ranks, each case once."""
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_tema import distributed
+from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.data.loaders import data_preparation
+from recbole_tema.distributed import is_first, process_group, sum_over_processes
+from recbole_tema.evaluation.ranker import CaseRanker
+from recbole_tema.launch import ProcessSettings, in_processes
+from recbole_tema.training.run import train_and_rank
+from recbole_tema.training.sharing import shareable
+from recbole_tema.training.trainer import trainer_class
+
+MODES = ["full", "uni4"]
+EPOCHS = 2
+SMALL = {
+    "MAX_ITEM_LIST_LENGTH": 5,
+    "eval_batch_size": 7,
+    "show_progress": False,
+    "checkpoint_dir": "saved",
+    "gpu_id": "",
+    "clip_grad_norm": {"max_norm": 0.5},
+}
+# The last batch is a single row: 28 windows, 126 prefixes, 126 events.
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0}
+TEMA = {**NO_DROPOUT, "embedding_size": 8, "inner_size": 12, "train_batch_size": 9}
+SIZES = {"hidden_size": 8, "inner_size": 12, "n_heads": 2, "n_layers": 1}
+SASREC = {**NO_DROPOUT, **SIZES, "train_batch_size": 5}
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "every item": ("TEMA", {**TEMA, "n_negatives": 0}),
+    "negatives": ("TEMA", {**TEMA, "n_negatives": 6, "fusion": "mixture", "seed": 1}),
+    "cross-entropy": ("SASRec", SASREC),
+    "pairs": ("BPR", {"embedding_size": 8, "train_batch_size": 5}),
+    "counts": ("Pop", {}),
+}
+
+
+def everything(folder: Path) -> dict[str, dict[str, Any]]:
+    """What each model learns and ranks, by however many processes there are."""
+    os.chdir(folder)
+    torch.set_num_threads(1)
+    with process_group():
+        return {name: outcome(*asked, folder) for name, asked in MODELS.items()}
+
+
+def outcome(model_name: str, settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Ranks before training, losses and weights of some epochs, ranks of the best weights."""
+    from recbole_tema.config import TEMAConfig
+
+    settings = {**SMALL, **settings, "data_path": str(folder / "dataset"), "epochs": EPOCHS}
+    config = TEMAConfig(model_name, "tiny", config_dict=settings)
+    train, valid, test = data_preparation(config, CrossDomainDataset(config))
+    batches = [batch for _ in range(EPOCHS) for batch in train]
+    torch.manual_seed(1)
+    model = config.model_class(config, train._dataset).double()
+    if train._sampler is not None:
+        train._sampler.sample_by_user_ids = some_negatives
+    if config["n_negatives"]:
+        model._candidate_pools = lambda: [
+            start + torch.arange(0, 12, 2) % (stop - start)
+            for start, stop in model.candidate_ranges
+        ]
+    trainer = trainer_class(config)(config, model)
+    trainer.valid_metric = "ndcg@10"
+    ranker, valid_ranker = CaseRanker(test, MODES, 3), CaseRanker(valid, MODES[:1], 2)
+    untrained = None
+    if model_name != "Pop":
+        untrained = ranker.ranks(model, config["device"])
+    train.generator.manual_seed(4)
+    trainer.fit(train, valid_ranker, verbose=False, show_progress=False)
+    weights = {
+        name: value.detach().numpy().copy() for name, value in trainer.model.named_parameters()
+    }
+    if model_name == "Pop":
+        weights = {"counts": model.item_cnt.numpy().copy()}
+    of_all = {name: sum_over_processes(value) for name, value in weights.items()}
+    return {
+        "rows": [len(batch) for batch in batches],
+        "untrained": untrained,
+        "losses": list(trainer.train_loss_dict.values()),
+        "weights": weights,
+        # Zero where the processes have the same.
+        "apart": max(
+            np.abs(of_all[name] - distributed.world_size() * value).max()
+            for name, value in weights.items()
+        ),
+        "best": trainer.ranks(ranker),
+        "writes": is_first(),
+    }
+
+
+def some_negatives(users: np.ndarray, items: np.ndarray, number: int) -> torch.Tensor:
+    """Negatives that depend on nothing but the row."""
+    return torch.from_numpy(np.tile((np.asarray(users) + np.asarray(items)) % 20 + 1, number))
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory, tiny_dataset_in) -> dict[int, dict[str, dict[str, Any]]]:
+    """By one process and by two."""
+    here = Path.cwd()
+    found = {}
+    for number in (1, 2):
+        folder = tmp_path_factory.mktemp(f"by_{number}")
+        tiny_dataset_in(folder / "dataset")
+        try:
+            found[number] = in_processes(ProcessSettings(number, number), everything, folder)
+        finally:
+            os.chdir(here)
+        found[number]["folder"] = folder
+    return found
+
+
+LEARNERS = [name for name in MODELS if name != "counts"]
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_two_processes_learn_what_one_learns(outcomes, name):
+    one, two = outcomes[1][name], outcomes[2][name]
+    # The batches are uneven, and of the last one, a single row, the second process has nothing.
+    assert one["rows"][-1] == 1
+    assert two["rows"] == [-(-rows // 2) for rows in one["rows"]]
+    assert two["losses"] == pytest.approx(one["losses"], rel=1e-12)
+    assert two["apart"] == 0
+    for parameter, weights in one["weights"].items():
+        np.testing.assert_allclose(two["weights"][parameter], weights, rtol=1e-9, atol=1e-12)
+    changed = [np.ptp(each) for each in one["weights"].values()]
+    assert max(changed) > 0
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("mode", MODES)
+def test_two_processes_rank_as_one_for_the_same_weights(outcomes, name, mode):
+    one, two = (outcomes[number][name]["untrained"][mode] for number in (1, 2))
+    assert len(one) % 7  # the last batch is short
+    assert (one >= 1).all()
+    assert np.array_equal(one, two)
+
+
+def test_what_is_counted_is_counted_once(outcomes):
+    one, two = (outcomes[number]["counts"] for number in (1, 2))
+    assert one["weights"]["counts"].sum() == one["rows"][0] == two["rows"][0] == 126
+    assert np.array_equal(one["weights"]["counts"], two["weights"]["counts"])
+    assert all(np.array_equal(one["best"][mode], two["best"][mode]) for mode in MODES)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_all_processes_load_the_best_weights(outcomes, name):
+    one, two = (outcomes[number][name]["best"] for number in (1, 2))
+    for mode in MODES:
+        assert np.array_equal(one[mode], two[mode])
+
+
+def test_only_the_first_process_writes(outcomes):
+    written = []
+    for number in (1, 2):
+        folder = outcomes[number]["folder"]
+        files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+        written.append(Counter(path.parts[0] for path in files))
+    assert written[0] == written[1]
+    assert written[0]["saved"] == len(MODELS)
+
+
+# ---- what cannot be shared -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def of_many(monkeypatch):
+    """As if this process were one of 40."""
+    monkeypatch.setattr(distributed, "world_size", lambda: 40)
+
+
+def test_more_processes_than_cases_are_refused(config_of, tiny_dataset, of_many):
+    config = config_of("TEMA", tiny_dataset())
+    with pytest.raises(
+        ValueError, match=r"world_size: 40 processes for .* cases; start at most 28"
+    ):
+        train_and_rank(config, CrossDomainDataset(config))
+
+
+def test_a_trainer_of_two_optimizers_is_refused(config_of, tiny_dataset, of_many):
+    config = config_of("RecVAE", tiny_dataset())
+    with pytest.raises(ValueError, match="RecVAE trains its parts in turns"):
+        trainer_class(config)
+
+
+def test_normalising_over_the_batch_is_refused_on_processors(config_of, tiny_dataset, of_many):
+    config = config_of("BPR", tiny_dataset())
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    with pytest.raises(ValueError, match=r"BPR normalises over the rows.*nproc: 1"):
+        shareable(config, model)
+    assert shareable(config, model[0]) is model[0]
