@@ -15,6 +15,8 @@ from recbole_tema.config import negatives_of
 from recbole_tema.data.loaders import CaseLoader, EvalBatch
 from recbole_tema.data.sequences import ranges
 from recbole_tema.evaluation.ranks import draw_candidates, rank_of_target
+from recbole_tema.evaluation.sliced import ranks_by_slices
+from recbole_tema.models.sharding import SliceScorer
 
 # Pairs of case and item that a model without full_sort_predict scores at once.
 PAIRS_AT_ONCE = 1 << 17
@@ -51,13 +53,17 @@ class CaseRanker:
         """For each mode the rank of every case's target, (cases,) float64 by case number.
 
         Several processes take whole batches in turn, so that each is scored as in one process, and
-        each returns the ranks of all cases.
+        each returns the ranks of all cases. Of a model with sliced tables each scores its slice.
 
         Raises:
             ScoreError: a score is NaN.
         """
-        result = {mode: np.zeros(len(self.loader.cases)) for mode in self.modes}
         model.eval()
+        if getattr(model, "has_sliced_items", False):
+            sampled = {mode: self._sampled.get(mode) for mode in self.modes}
+            scorer = SliceScorer(model)
+            return ranks_by_slices(self.loader, sampled, scorer, device, show_progress)
+        result = {mode: np.zeros(len(self.loader.cases)) for mode in self.modes}
         number, of = distributed.rank(), distributed.world_size()
         own = len(range(number, len(self.loader), of))
         batches = self.loader.part(number, of)

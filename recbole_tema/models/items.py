@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_tema.data.item_features import FrozenFeatures, ItemTags
+from recbole_tema.models.slices import rows_of
 
 ID, IMAGE, TEXT, TAG = "id", "image", "text", "tag"
 MODALITIES = (ID, IMAGE, TEXT, TAG)
@@ -49,7 +50,7 @@ class IdModality(Modality):
         self.embedding = nn.Embedding(n_items, dim, padding_idx=0)
 
     def vectors(self, items: Tensor) -> Tensor:
-        return self.embedding(items)
+        return rows_of(self.embedding.weight, items)
 
 
 class FrozenModality(Modality):
@@ -66,7 +67,7 @@ class FrozenModality(Modality):
         self.projection = nn.Linear(width, dim, bias=False) if dim else nn.Identity()
 
     def vectors(self, items: Tensor) -> Tensor:
-        return self.projection(self.frozen[items])
+        return self.projection(rows_of(self.frozen, items))
 
 
 class TagModality(Modality):

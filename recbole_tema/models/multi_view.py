@@ -1,6 +1,6 @@
 """What LLM-EMF and TEMA-LLM share: three views of a history, modalities, similarity and fusion."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from recbole_tema.models.losses import (
     sampled_mixture_cross_entropy,
 )
 from recbole_tema.models.settings import ModelSettings
+from recbole_tema.models.slices import needed_by_any
 
 X, Y, MERGED = 0, 1, 2
 """The views: the first domain's items, the second's, and both (S^X, S^Y, S^{X+Y})."""
@@ -95,6 +96,8 @@ class MultiViewRecommender(SequentialRecommender):
         self._tables: tuple[Any, list[Tensor]] | None = None
 
     item_domain: Tensor
+    has_sliced_items = False
+    """Whether each process has a slice of the item tables (:mod:`recbole_tema.models.sharding`)."""
 
     @property
     def stream_list(self) -> list[Stream]:
@@ -288,6 +291,8 @@ class MultiViewRecommender(SequentialRecommender):
         """Vectors of the items that this step needs, each made once, and each item's row."""
         used = pools if self.settings.merged_candidates == "all" else pools[:MERGED]
         needed = torch.cat([items, targets, *used]).unique()
+        if self.has_sliced_items:
+            needed = needed_by_any(needed, self.n_items)
         rows = torch.zeros(self.n_items, dtype=torch.long, device=self.device)
         rows[needed] = torch.arange(len(needed), device=self.device)
         return [stream.vectors(needed) for stream in self.stream_list], rows
@@ -333,24 +338,44 @@ class MultiViewRecommender(SequentialRecommender):
         P = Σ_v weight_v P^v (eq. 11) with the own, the other domain's and the merged view; a view
         without items contributes nothing. Higher is better.
         """
-        padded, lengths = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        padded = interaction[self.ITEM_SEQ]
         real = padded > 0
         tables = self._item_tables()
         rows = torch.arange(self.n_items, device=padded.device)
         views = self.encode(padded[real], Packing.of(real), tables, rows)
-        events = lengths.cumsum(dim=0) - 1
+        start, stop = self.candidate_ranges[domain]
+        return self.weighted_scores(
+            interaction,
+            domain,
+            views,
+            stop - start,
+            lambda queries, among: self._probability(queries, tables, domain, among),
+        )
+
+    def weighted_scores(
+        self,
+        interaction: Interaction,
+        domain: int,
+        views: dict[int, View],
+        columns: int,
+        probability: Callable[[list[Tensor], int], Tensor],
+    ) -> Tensor:
+        """Σ_v weight_v P^v (B, columns), where ``probability`` (queries, range) has P^v.
+
+        ``columns`` are items of ``domain``; the P^v are under a softmax over a candidate range.
+        """
+        events = interaction[self.ITEM_SEQ_LEN].cumsum(dim=0) - 1
         weights = self.settings.score_view_weights
         if self.settings.view_join == "vectors":
             queries, reached = self._joined(domain, events, views, weights)
-            return reached[:, None] * self._probability(queries, tables, domain, domain)
-        start, stop = self.candidate_ranges[domain]
-        total = tables[0].new_zeros(len(events), stop - start)
+            return reached[:, None] * probability(queries, domain)
+        total = self.log_temperature.new_zeros(len(events), columns)
         for view, weight in zip((domain, 1 - domain, MERGED), weights, strict=True):
             if view in views and weight:
                 sees = views[view].last[events] >= 0
                 queries = [self._to_query(state) for state in views[view].at(events[sees])]
                 among = self._candidates_of(view, domain)
-                total[sees] += weight * self._probability(queries, tables, domain, among)
+                total[sees] += weight * probability(queries, among)
         return total
 
     def _probability(

@@ -12,6 +12,7 @@ from recbole_tema import distributed
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.loaders import data_preparation
 from recbole_tema.evaluation.ranker import CaseRanker
+from recbole_tema.models.sharding import shard_items, shards_items
 from recbole_tema.training.sharing import shares_training
 from recbole_tema.training.trainer import trainer_class, validation_metric
 
@@ -57,7 +58,10 @@ def train_and_rank(config: Config, dataset: CrossDomainDataset) -> TrainedRun:
     test = CaseRanker(test_data, config["candidates"], seed + 1)
 
     init_seed(config["seed"], config["reproducibility"])
-    model = config.model_class(config, train_data._dataset).to(config["device"])
+    model = config.model_class(config, train_data._dataset)
+    if shards_items(config, model):
+        shard_items(config, model)
+    model = model.to(config["device"])
     logger.info(model)
     if distributed.rank() and shares_training(config):
         # One model in all processes; from here on each draws its own dropout and negatives.

@@ -4,7 +4,6 @@ torch's DistributedDataParallel joins them. RecBole runs a model's ``calculate_l
 ``forward``, and a batch does not always fall into equal parts; both are seen to here.
 """
 
-import warnings
 from typing import Any, cast
 
 import torch
@@ -14,6 +13,7 @@ from recbole.data.interaction import Interaction
 from recbole.trainer import Trainer
 from recbole.utils import ModelType
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
@@ -39,14 +39,13 @@ class SharedLoss:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        with warnings.catch_warnings():
-            # torch 2.13 has a new name for it, which older ones lack.
-            warnings.filterwarnings("ignore", ".*broadcast_buffers", FutureWarning)
-            # Some of a model's parameters may play no part in a batch, as those of a view without
-            # events. Frozen features are buffers that nobody changes.
-            self._joined = DistributedDataParallel(
-                _Loss(model), find_unused_parameters=True, broadcast_buffers=False
-            )
+        # Some of a model's parameters may play no part in a batch, as those of a view without
+        # events.
+        self._joined = DistributedDataParallel(_Loss(model), find_unused_parameters=True)
+        for parameter in model.parameters():
+            if isinstance(parameter, DTensor):
+                # Its gradient is the sum over processes, where the others' is the mean.
+                parameter.register_hook(lambda grad: grad / distributed.world_size())
 
     def __call__(self, interaction: Interaction) -> Losses:
         """The value is that of the whole batch in every process, the gradient made from all parts.
@@ -73,14 +72,19 @@ class SharedLoss:
 
 
 class _Loss(nn.Module):
-    """A model whose forward pass is its loss."""
+    """A model's loss as a forward pass, with the parameters that all processes have."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        self.model = model
+        # Not the module itself: frozen features are no buffers to join, sliced tables no
+        # parameters.
+        self._calculate_loss = model.calculate_loss
+        self.whole = nn.ParameterList(
+            each for each in model.parameters() if not isinstance(each, DTensor)
+        )
 
     def forward(self, interaction: Interaction) -> Losses:
-        return self.model.calculate_loss(interaction)
+        return self._calculate_loss(interaction)
 
 
 def shares_training(config: Config) -> bool:

@@ -17,6 +17,7 @@ from recbole_tema.distributed import barrier, from_first, is_first
 from recbole_tema.evaluation.metrics import metric_names, metrics_by_domain
 from recbole_tema.evaluation.ranker import CaseRanker
 from recbole_tema.formats import ALL_DOMAINS
+from recbole_tema.models.slices import gathered, optimizer_sliced_like, sliced_like
 from recbole_tema.training.checkpoint import load_checkpoint, save_checkpoint
 from recbole_tema.training.sharing import SharedLoss, check_trainer, shareable, shares_training
 
@@ -118,12 +119,12 @@ class PerDomainTrainer:
         """Every case's rank under each candidate mode, by the model as it is or the best saved."""
         if load_best_model:
             barrier()  # the first process has written it
-            self._load_weights(load_checkpoint(model_file or self.saved_model_file, self.device))
+            self._load_weights(self._read(model_file or self.saved_model_file))
         return ranker.ranks(self.model, self.device, show_progress)
 
     def resume_checkpoint(self, resume_file: str) -> None:
         """Go on from a checkpoint: weights, optimizer, epoch, state of early stopping."""
-        checkpoint = load_checkpoint(resume_file, self.device)
+        checkpoint = self._read(resume_file)
         if checkpoint["model"] != self.config["model"]:
             raise ValueError(
                 f"{resume_file} holds a {checkpoint['model']}, but the model is "
@@ -134,7 +135,8 @@ class PerDomainTrainer:
         self.cur_step = checkpoint["cur_step"]
         self.best_valid_score = checkpoint["best_valid_score"]
         self._load_weights(checkpoint)
-        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        state = optimizer_sliced_like(checkpoint["optimizer"], self.optimizer)
+        self.optimizer.load_state_dict(state)
 
     def _metrics(self, ranker: CaseRanker, ranks: np.ndarray) -> dict[str, float]:
         domains = ranker.loader.dataset.domains
@@ -145,13 +147,17 @@ class PerDomainTrainer:
                 flat[f"{domain}/{name}".lower()] = value
         return flat
 
+    def _read(self, path: str) -> dict[str, Any]:
+        # A file has whole tables, also those that are sliced because a card cannot take them.
+        sliced = getattr(self.model, "has_sliced_items", False)
+        return load_checkpoint(path, torch.device("cpu") if sliced else self.device)
+
     def _load_weights(self, checkpoint: dict[str, Any]) -> None:
-        self.model.load_state_dict(checkpoint["state_dict"])
+        weights = sliced_like(checkpoint["state_dict"], self.model.state_dict())
+        self.model.load_state_dict(weights)
         self.model.load_other_parameter(checkpoint["other_parameter"])
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
-        if not is_first():
-            return
         path = kwargs.pop("saved_model_file", self.saved_model_file)
         state = {
             "model": self.config["model"],
@@ -168,6 +174,9 @@ class PerDomainTrainer:
             },
             "optimizer": self.optimizer.state_dict(),
         }
+        state = gathered(state)
+        if not is_first():
+            return
         save_checkpoint(path, state)
         if verbose:
             self.logger.info(f"Saving current: {path}")

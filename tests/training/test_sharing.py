@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.distributed.tensor import DTensor
 
 from recbole_tema import distributed
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.loaders import data_preparation
-from recbole_tema.distributed import is_first, process_group, sum_over_processes
+from recbole_tema.distributed import process_group, sum_over_processes
 from recbole_tema.evaluation.ranker import CaseRanker
 from recbole_tema.launch import ProcessSettings, in_processes
+from recbole_tema.models.sharding import shard_items, shards_items
+from recbole_tema.models.slices import gathered
 from recbole_tema.training.run import train_and_rank
 from recbole_tema.training.sharing import shareable
 from recbole_tema.training.trainer import trainer_class
@@ -34,9 +37,19 @@ NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0}
 TEMA = {**NO_DROPOUT, "embedding_size": 8, "inner_size": 12, "train_batch_size": 9}
 SIZES = {"hidden_size": 8, "inner_size": 12, "n_heads": 2, "n_layers": 1}
 SASREC = {**NO_DROPOUT, **SIZES, "train_batch_size": 5}
+SLICES = {"n_negatives": 6, "shard_items": True, "clip_grad_norm": None}
+OTHERWISE = {
+    "fusion": "mixture",
+    "view_join": "vectors",
+    "merged_candidates": "all",
+    "similarity": "cosine",
+    "feature_projection": "none",
+}
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "every item": ("TEMA", {**TEMA, "n_negatives": 0}),
     "negatives": ("TEMA", {**TEMA, "n_negatives": 6, "fusion": "mixture", "seed": 1}),
+    "slices": ("TEMA", {**TEMA, **SLICES, "seed": 2}),
+    "slices of a mixture": ("TEMA", {**TEMA, **OTHERWISE, **SLICES, "seed": 3}),
     "cross-entropy": ("SASRec", SASREC),
     "pairs": ("BPR", {"embedding_size": 8, "train_batch_size": 5}),
     "counts": ("Pop", {}),
@@ -61,6 +74,8 @@ def outcome(model_name: str, settings: dict[str, Any], folder: Path) -> dict[str
     batches = [batch for _ in range(EPOCHS) for batch in train]
     torch.manual_seed(1)
     model = config.model_class(config, train._dataset).double()
+    if shards_items(config, model):
+        shard_items(config, model)
     if train._sampler is not None:
         train._sampler.sample_by_user_ids = some_negatives
     if config["n_negatives"]:
@@ -77,7 +92,8 @@ def outcome(model_name: str, settings: dict[str, Any], folder: Path) -> dict[str
     train.generator.manual_seed(4)
     trainer.fit(train, valid_ranker, verbose=False, show_progress=False)
     weights = {
-        name: value.detach().numpy().copy() for name, value in trainer.model.named_parameters()
+        name: gathered(value.detach()).numpy().copy()
+        for name, value in trainer.model.named_parameters()
     }
     if model_name == "Pop":
         weights = {"counts": model.item_cnt.numpy().copy()}
@@ -93,8 +109,15 @@ def outcome(model_name: str, settings: dict[str, Any], folder: Path) -> dict[str
             for name, value in weights.items()
         ),
         "best": trainer.ranks(ranker),
-        "writes": is_first(),
+        "kept": {name: held_by(value) for name, value in model.state_dict().items()},
+        "optimised": [held_by(state["exp_avg"]) for state in trainer.optimizer.state.values()],
     }
+
+
+def held_by(value: torch.Tensor) -> tuple[int, int]:
+    """How many rows of a tensor there are, and how many of them this process keeps."""
+    own = value.to_local() if isinstance(value, DTensor) else value
+    return value.numel(), own.numel()
 
 
 def some_negatives(users: np.ndarray, items: np.ndarray, number: int) -> torch.Tensor:
@@ -156,6 +179,15 @@ def test_all_processes_load_the_best_weights(outcomes, name):
     one, two = (outcomes[number][name]["best"] for number in (1, 2))
     for mode in MODES:
         assert np.array_equal(one[mode], two[mode])
+
+
+def test_each_process_keeps_a_slice_of_the_items_and_of_what_optimises_them(outcomes):
+    two = outcomes[2]["slices of a mixture"]
+    sliced = {name: each for name, each in two["kept"].items() if each[0] != each[1]}
+    assert list(sliced) == ["streams.id.modalities.0.embedding.weight"]
+    assert list(sliced.values()) == [(22 * 8, 11 * 8)]
+    assert two["optimised"].count((22 * 8, 11 * 8)) == 1
+    assert all(of_all == own for of_all, own in outcomes[1]["slices"]["kept"].values())
 
 
 def test_only_the_first_process_writes(outcomes):
