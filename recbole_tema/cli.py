@@ -18,7 +18,8 @@ The settings of each model, with their meaning and source, stand in properties/m
 Examples:
   recbole-tema --model TEMA
   recbole-tema --model TEMA,LLMEMF,SASRec,GRU4Rec,Pop --dataset food-kitchen
-  recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk"""
+  recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk
+  recbole-tema --model TEMA --dataset food-kitchen --nproc=2"""
 
 
 def parser() -> argparse.ArgumentParser:

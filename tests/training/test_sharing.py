@@ -18,6 +18,7 @@ from recbole_tema.evaluation.ranker import CaseRanker
 from recbole_tema.launch import ProcessSettings, in_processes
 from recbole_tema.models.sharding import shard_items, shards_items
 from recbole_tema.models.slices import gathered
+from recbole_tema.training.checkpoint import load_checkpoint
 from recbole_tema.training.run import train_and_rank
 from recbole_tema.training.sharing import shareable
 from recbole_tema.training.trainer import trainer_class
@@ -109,13 +110,25 @@ def outcome(model_name: str, settings: dict[str, Any], folder: Path) -> dict[str
             for name, value in weights.items()
         ),
         "best": trainer.ranks(ranker),
-        "kept": {name: held_by(value) for name, value in model.state_dict().items()},
+        "resumed": resumed(config, model, trainer.saved_model_file),
+        "kept": {
+            name: held_by(value)
+            for name, value in (*model.named_parameters(), *model.named_buffers())
+        },
         "optimised": [held_by(state["exp_avg"]) for state in trainer.optimizer.state.values()],
     }
 
 
+def resumed(config: Any, model: Any, file: str) -> list[np.ndarray]:
+    """The first moments of a new optimizer that goes on from a checkpoint."""
+    trainer = trainer_class(config)(config, model)
+    trainer.resume_checkpoint(file)
+    states = trainer.optimizer.state_dict()["state"]
+    return [gathered(states[number]["exp_avg"]).numpy() for number in sorted(states)]
+
+
 def held_by(value: torch.Tensor) -> tuple[int, int]:
-    """How many rows of a tensor there are, and how many of them this process keeps."""
+    """How many numbers a tensor has, and how many of them this process keeps."""
     own = value.to_local() if isinstance(value, DTensor) else value
     return value.numel(), own.numel()
 
@@ -175,17 +188,23 @@ def test_what_is_counted_is_counted_once(outcomes):
 
 
 @pytest.mark.parametrize("name", LEARNERS)
-def test_all_processes_load_the_best_weights(outcomes, name):
+def test_all_processes_go_on_from_a_checkpoint(outcomes, name):
     one, two = (outcomes[number][name]["best"] for number in (1, 2))
     for mode in MODES:
         assert np.array_equal(one[mode], two[mode])
+    moments = (outcomes[number][name]["resumed"] for number in (1, 2))
+    for of_one, of_two in zip(*moments, strict=True):
+        np.testing.assert_allclose(of_two, of_one, rtol=1e-9, atol=1e-12)
 
 
 def test_each_process_keeps_a_slice_of_the_items_and_of_what_optimises_them(outcomes):
     two = outcomes[2]["slices of a mixture"]
     sliced = {name: each for name, each in two["kept"].items() if each[0] != each[1]}
-    assert list(sliced) == ["streams.id.modalities.0.embedding.weight"]
-    assert list(sliced.values()) == [(22 * 8, 11 * 8)]
+    assert sliced == {
+        "streams.id.modalities.0.embedding.weight": (22 * 8, 11 * 8),
+        "streams.image.modalities.0.frozen": (22 * 4, 11 * 4),
+        "streams.text.modalities.0.frozen": (22 * 6, 11 * 6),
+    }
     assert two["optimised"].count((22 * 8, 11 * 8)) == 1
     assert all(of_all == own for of_all, own in outcomes[1]["slices"]["kept"].values())
 
@@ -198,6 +217,12 @@ def test_only_the_first_process_writes(outcomes):
         written.append(Counter(path.parts[0] for path in files))
     assert written[0] == written[1]
     assert written[0]["saved"] == len(MODELS)
+
+
+def test_a_checkpoint_has_whole_tables(outcomes):
+    (file,) = outcomes[2]["folder"].glob("saved/TEMA-tiny-3-*.pth")
+    weights = load_checkpoint(file, torch.device("cpu"))["state_dict"]
+    assert weights["streams.id.modalities.0.embedding.weight"].shape == (22, 8)
 
 
 # ---- what cannot be shared -----------------------------------------------------------------------
@@ -229,3 +254,25 @@ def test_normalising_over_the_batch_is_refused_on_processors(config_of, tiny_dat
     with pytest.raises(ValueError, match=r"BPR normalises over the rows.*nproc: 1"):
         shareable(config, model)
     assert shareable(config, model[0]) is model[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"n_negatives": 0}, "shard_items: takes a sampled loss"),
+        ({"clip_grad_norm": {"max_norm": 1.0}}, "shard_items: torch cannot clip"),
+    ],
+)
+def test_what_needs_whole_tables_is_refused(config_of, tiny_dataset, settings, expected):
+    config = config_of("TEMA", tiny_dataset(), shard_items=True, **settings)
+    model = config.model_class(config, CrossDomainDataset(config))
+    assert not shards_items(config, model)  # a single process
+    with pytest.raises(ValueError, match=expected):
+        shard_items(config, model)
+
+
+def test_slices_are_asked_for_by_true_or_false(config_of, tiny_dataset):
+    config = config_of("TEMA", tiny_dataset(), shard_items="no")
+    model = config.model_class(config, CrossDomainDataset(config))
+    with pytest.raises(ValueError, match="shard_items: expected True or False, got 'no'"):
+        shards_items(config, model)
