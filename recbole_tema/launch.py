@@ -5,6 +5,7 @@ import socket
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 import torch.multiprocessing as mp
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.multiprocessing.spawn import (
+    ProcessContext,
     ProcessExitedException,
     ProcessRaisedException,
     start_processes,
@@ -22,6 +24,8 @@ from recbole_tema.distributed import launched
 
 # Seconds that processes get to end by themselves when another one has failed.
 GRACE = 5.0
+# And when they were told to end, and may be saving their work.
+SAVING = 30.0
 
 # What crosses from a failed process as itself; anything else comes as a RuntimeError.
 _KINDS: dict[str, type[Exception]] = {"ValueError": ValueError, "OSError": OSError}
@@ -110,7 +114,9 @@ def in_processes(settings: ProcessSettings, run: Callable[..., Any], *arguments:
 
     Raises:
         ValueError: the port is taken, or what a process raised.
-        OSError, RuntimeError: what a process raised. The first process to fail ends all others.
+        OSError, RuntimeError: what a process raised, with its traceback as a note. The first
+            process to fail ends all others.
+        ChildProcessError: a process was killed.
     """
     if launched():
         settings.check_launched()
@@ -133,13 +139,10 @@ def in_processes(settings: ProcessSettings, run: Callable[..., Any], *arguments:
             _receive(outcomes, received)
     except (ProcessRaisedException, ProcessExitedException) as error:
         _receive(outcomes, received)
-        failures = [outcome for _, fine, outcome in received if not fine]
-        if not failures:
-            raise RuntimeError(f"a process ended without a word: {error}") from None
-        kind, text, trace = failures[0]
-        failure = _KINDS.get(kind, RuntimeError)(text)
-        failure.add_note(trace)
-        raise failure from None
+        raise _failure(error, received, settings) from None
+    except BaseException:
+        _end(processes)
+        raise
     return received[0][2]
 
 
@@ -159,6 +162,34 @@ def _meeting_place(settings: ProcessSettings) -> TCPStore | None:
                     "another one, or leave it at ~ for a free one on a single machine"
                 ) from error
     return TCPStore(settings.ip, settings.port or 0, is_master=True, wait_for_workers=False)
+
+
+def _failure(
+    error: ProcessRaisedException | ProcessExitedException,
+    received: list[tuple[int, bool, Any]],
+    settings: ProcessSettings,
+) -> Exception:
+    """What to raise for a process that failed: what it raised itself, or how it ended."""
+    signal_name = getattr(error, "signal_name", None)
+    failures = [outcome for _, fine, outcome in received if not fine]
+    if failures and not signal_name:
+        kind, text, trace = failures[0]
+        failure = _KINDS.get(kind, RuntimeError)(text)
+        failure.add_note(trace)
+        return failure
+    number = settings.group_offset + error.error_index
+    how = f"by {signal_name}" if signal_name else f"without a word ({error})"
+    hint = "; the machine may have run out of memory" if signal_name == "SIGKILL" else ""
+    return ChildProcessError(f"process {number} of {settings.world_size} was ended {how}{hint}")
+
+
+def _end(processes: ProcessContext) -> None:
+    """Wait for processes that were interrupted with this one, and end those that were not."""
+    for wait, end in ((GRACE, BaseProcess.terminate), (SAVING, BaseProcess.kill)):
+        for process in processes.processes:
+            process.join(wait)
+            if process.is_alive():
+                end(process)
 
 
 def _receive(outcomes: SimpleQueue, received: list[tuple[int, bool, Any]]) -> None:

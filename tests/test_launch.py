@@ -1,13 +1,16 @@
 """Settings of several processes, and what becomes of one that fails."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from recbole_tema import launch
 from recbole_tema.cli import main
 from recbole_tema.distributed import barrier, process_group, rank
 from recbole_tema.launch import ProcessSettings, in_processes
@@ -78,6 +81,37 @@ def test_a_failing_process_ends_all_with_its_error(tmp_path):
     (note,) = failure.value.__notes__
     assert note.startswith("in process 1:")
     assert "fail_in_the_second" in note
+
+
+def kill_the_second() -> None:
+    with process_group():
+        if rank() == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        barrier()
+
+
+def test_a_killed_process_is_named():
+    with pytest.raises(ChildProcessError, match="process 1 of 2 was ended by SIGKILL; the machine"):
+        in_processes(ProcessSettings(2, 2), kill_the_second)
+
+
+def interrupt_the_launcher(folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+    if os.environ["RANK"] == "1":
+        while len(list(folder.iterdir())) < 2:
+            time.sleep(0.05)
+        os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(600)
+
+
+def test_an_interrupted_launcher_ends_its_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "GRACE", 0.1)
+    with pytest.raises(KeyboardInterrupt):
+        in_processes(ProcessSettings(2, 2), interrupt_the_launcher, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    for path in tmp_path.iterdir():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(path.name), 0)
 
 
 def test_an_error_of_all_is_told_once(tiny_dataset, in_tmp, capfd):
