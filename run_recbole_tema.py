@@ -2,4 +2,6 @@
 
 from recbole_tema.cli import main
 
-raise SystemExit(main())
+# Each process of --nproc imports this file.
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -26,7 +26,8 @@ Examples:
   recbole-tema --model TEMA,LLMEMF,SASRec,GRU4Rec,Pop --dataset food-kitchen
   recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk
   recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk \\
-      --resume"""
+      --resume
+  recbole-tema --model TEMA --dataset food-kitchen --nproc=2"""
 
 
 def parser() -> argparse.ArgumentParser:

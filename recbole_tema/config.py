@@ -12,10 +12,12 @@ from recbole_tema.compat import add_numpy_aliases, require_compatible_versions
 require_compatible_versions()
 
 import numpy as np  # noqa: E402
+import torch  # noqa: E402
 import yaml  # noqa: E402
 from recbole.config import Config  # noqa: E402
 from recbole.utils import ModelType  # noqa: E402
 
+from recbole_tema import distributed  # noqa: E402
 from recbole_tema._layout import properties_dir  # noqa: E402
 from recbole_tema.formats import DatasetFiles  # noqa: E402
 from recbole_tema.registry import model_class  # noqa: E402
@@ -167,6 +169,24 @@ class TEMAConfig(Config):
         super()._set_default_parameters()
         # RecBole reads a data set called ml-100k from inside its own wheel; ours has domains.
         self.final_config_dict["data_path"] = os.path.join(data_path, self.dataset)
+
+    def _init_device(self) -> None:
+        # With it RecBole would make a group of its own, for GPUs only, and share out the work by
+        # its own rules; to RecBole each of our processes is alone (single_spec).
+        self.final_config_dict.pop("local_rank", None)
+        super()._init_device()
+        self.final_config_dict["local_rank"] = distributed.local_rank()
+        if self.final_config_dict["device"].type == "cuda" and distributed.world_size() > 1:
+            gpus, needed = self.final_config_dict["gpu_id"], distributed.local_world_size()
+            if len(gpus.split(",")) < needed:
+                raise ValueError(
+                    f"gpu_id: expected a GPU for each of {needed} processes, such as '0,1'; got "
+                    f"{gpus!r}. Give '' to run them on the processors"
+                )
+            self.final_config_dict["device"] = torch.device("cuda", distributed.local_rank())
+            torch.cuda.set_device(self.final_config_dict["device"])
+        if not distributed.is_first():
+            self.final_config_dict.update(show_progress=False, log_wandb=False)
 
     def _warn_of_unknown_keys(self) -> None:
         known = set(self.internal_config_dict)

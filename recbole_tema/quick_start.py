@@ -16,7 +16,15 @@ from recbole_tema.config import TEMAConfig, plain_settings, property_file
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.dataset_tools.movielens import NAME as ML_100K
 from recbole_tema.dataset_tools.movielens import build_ml100k
+from recbole_tema.distributed import (
+    barrier,
+    from_first,
+    is_first,
+    process_group,
+    world_size,
+)
 from recbole_tema.formats import atomic_write
+from recbole_tema.launch import ProcessSettings, in_processes
 from recbole_tema.report import (
     Cases,
     RunResult,
@@ -73,6 +81,9 @@ def run_recbole_tema(
         ``metrics`` ({model: {seed: {candidates: {domain: {metric: value}}}}}), ``output`` (Path),
         ``checkpoints`` ({model: file of the best weights}).
 
+    With ``nproc`` above 1, or under ``torchrun``, several processes share the work; see
+    :func:`recbole_tema.launch.in_processes` for what the calling program has to look like.
+
     Raises:
         ValueError: a setting or a model that cannot be run on this data set (also FormatError), an
             unfinished run in ``output``, or one that cannot be gone on with.
@@ -84,37 +95,71 @@ def run_recbole_tema(
     given = {**_settings_in(config_file_list or []), **(config_dict or {})}
     names = _model_names(model or given.get("model") or "TEMA")
     dataset = str(dataset or given.get("dataset") or ML_100K)
-    configs = {name: _config(name, dataset, config_file_list, config_dict) for name in names}
     folder = Path(output) if output else _default_output(dataset, names)
+    try:
+        result: dict[str, Any] = in_processes(
+            ProcessSettings.of(given),
+            _run,
+            names,
+            dataset,
+            config_file_list,
+            config_dict,
+            folder,
+            resume,
+        )
+    except KeyboardInterrupt as stop:
+        if RunCheckpoints(folder, given.get("checkpoint_dir")).can_go_on():
+            raise RunStopped(folder) from stop
+        raise
+    return result
+
+
+def _run(
+    names: list[str],
+    dataset: str,
+    config_file_list: list[str] | None,
+    config_dict: dict[str, Any] | None,
+    folder: Path,
+    resume: bool,
+) -> dict[str, Any]:
+    """What :func:`run_recbole_tema` does, in each process; the first one writes and prints."""
+    with process_group():
+        configs = {name: _config(name, dataset, config_file_list, config_dict) for name in names}
+        return _train_and_report(configs, dataset, from_first(folder), resume)
+
+
+def _train_and_report(
+    configs: dict[str, TEMAConfig], dataset: str, folder: Path, resume: bool
+) -> dict[str, Any]:
     checkpoints = _checkpoints(folder, configs)
     checkpoints.check([(name, config["seed"]) for name, config in configs.items()], resume)
-    folder.mkdir(parents=True, exist_ok=True)
+    barrier()  # until all have looked, before the first one writes
+    if is_first():
+        folder.mkdir(parents=True, exist_ok=True)
 
     results: list[RunResult] = []
     curves: dict[str, dict[int, float]] = {}
     files: dict[str, str] = {}
-    try:
-        for name, config in configs.items():
-            _log_to_own_file(config)
-            data = CrossDomainDataset(config)
-            logging.getLogger().info(f"{name} on {dataset}, {len(results) + 1} of {len(names)}")
-            run = train_and_rank(config, data, checkpoints, resume)
-            results.append(_result(name, config, run))
-            curves[name] = dict(run.curve)
-            files[name] = run.checkpoint
-            _write_config(folder / f"config-{name}.yaml", config)
-            if len(results) == 1:  # one data set and one machine for all models
-                _write_environment(folder / "environment.json", data)
-            _write_results(folder, results, curves, config)
-    except KeyboardInterrupt as stop:
-        if checkpoints.can_go_on():
-            raise RunStopped(folder) from stop
-        raise
-    checkpoints.finish()
+    for name, config in configs.items():
+        _log_to_own_file(config)
+        data = CrossDomainDataset(config)
+        logging.getLogger().info(f"{name} on {dataset}, {len(results) + 1} of {len(configs)}")
+        run = train_and_rank(config, data, checkpoints, resume)
+        results.append(_result(name, config, run))
+        curves[name] = dict(run.curve)
+        files[name] = run.checkpoint
+        if not is_first():
+            continue
+        _write_config(folder / f"config-{name}.yaml", config)
+        if len(results) == 1:  # one data set and one machine for all models
+            _write_environment(folder / "environment.json", data)
+        _write_results(folder, results, curves, config)
     metrics = metrics_of_results(results, config["topk"])
-    for table in tables_of_metrics(metrics):
-        print(f"\n{to_text(table)}")
-    print(f"\nResults: {folder}")
+    if is_first():
+        checkpoints.finish()
+        for table in tables_of_metrics(metrics):
+            print(f"\n{to_text(table)}")
+        print(f"\nResults: {folder}")
     return {"metrics": metrics, "output": folder, "checkpoints": files}
 
 
@@ -146,9 +191,11 @@ def _config(
 ) -> TEMAConfig:
     config = TEMAConfig(name, dataset, config_file_list, config_dict)
     folder = Path(config["data_path"])
-    if dataset in BUILT_IN and not folder.exists():
-        print(f"building {dataset} in {folder}")
-        BUILT_IN[dataset](folder.parent)
+    if dataset in BUILT_IN and from_first(not folder.exists()):
+        if is_first():
+            print(f"building {dataset} in {folder}")
+            BUILT_IN[dataset](folder.parent)
+        barrier()
         # Once more, as the data set brought properties of its own.
         config = TEMAConfig(name, dataset, config_file_list, config_dict)
     return config
@@ -177,7 +224,10 @@ def _log_to_own_file(config: TEMAConfig) -> None:
         handler.close()
     # RecBole's init_logger does nothing while there are any.
     root.handlers = []
-    init_logger(config)
+    if is_first():
+        init_logger(config)
+    else:
+        logging.basicConfig(level=logging.ERROR)
     _log_handlers[:] = root.handlers
     root.handlers = [*theirs, *_log_handlers]
 
@@ -236,6 +286,7 @@ def _write_environment(path: Path, data: CrossDomainDataset) -> None:
         "versions": {name: _version(name) for name in LIBRARIES},
         "dataset": data.dataset_name,
         "dataset_sha256": data.checksum(),
+        "processes": world_size(),
     }
     with atomic_write(path) as beside:
         beside.write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")

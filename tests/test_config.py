@@ -9,10 +9,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 import yaml
 from recbole.utils import InputType
 
-from recbole_tema import compat
+from recbole_tema import compat, distributed
 from recbole_tema._layout import properties_dir
 from recbole_tema.config import TEMAConfig, negatives_of, parse_value, property_file
 from recbole_tema.registry import MODELS, model_class
@@ -427,3 +428,29 @@ def test_a_shipped_property_file_is_found_by_its_name_and_the_users_own_first(
     own.write_text("epochs: 3\n")
     assert property_file("paper/LLMEMF.yaml") == "paper/LLMEMF.yaml"
     assert property_file("nowhere.yaml") == "nowhere.yaml"
+
+
+# ---- several processes -----------------------------------------------------------------------
+
+
+def test_recboles_own_group_is_never_made(configure):
+    config = configure(local_rank=1, nproc=2)
+    assert config["single_spec"] is True
+    assert config["local_rank"] == 0
+    assert config["device"].type == "cpu"
+
+
+def test_only_the_first_process_shows_progress(configure, monkeypatch):
+    for rank, shows in ((0, True), (1, False)):
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        config = configure(log_wandb=True)
+        assert (config["show_progress"], config["log_wandb"]) == (shows, shows)
+
+
+def test_a_gpu_for_each_process_is_asked_for(configure, monkeypatch):
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # put back afterwards
+    with pytest.raises(ValueError, match=r"gpu_id: expected a GPU for each of 2 processes.*'0'"):
+        configure(gpu_id="0")
+    assert configure(gpu_id="")["device"].type == "cpu"

@@ -15,6 +15,7 @@ from recbole.data.utils import get_dataloader
 from recbole.sampler import RepeatableSampler, Sampler
 from recbole.utils import ModelType
 
+from recbole_tema import distributed
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.sequences import (
     Histories,
@@ -26,6 +27,9 @@ from recbole_tema.data.sequences import (
 
 # RecBole's sequential models with a vector for each user besides the history.
 KNOW_USERS = frozenset({"Caser", "FPMC", "HGN", "HRM", "NPE", "SHAN", "TransRec"})
+
+# A field of the row that a process without a part of the batch computes in its place.
+_STAND_IN = "stand_in"
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,11 @@ class CaseLoader:
         return len(self._cuts()) - 1
 
     def __iter__(self) -> Iterator[EvalBatch]:
-        cuts = self._cuts()
-        for start, stop in pairwise(cuts):
+        return self.part(0, 1)
+
+    def part(self, number: int, of: int) -> Iterator[EvalBatch]:
+        """Every ``of``-th batch from ``number`` on: all parts together hold each batch once."""
+        for start, stop in list(pairwise(self._cuts()))[number::of]:
             cases = self._order[start:stop]
             yield EvalBatch(cases, int(self.domain[cases[0]]), self.dataset[cases])
 
@@ -77,6 +84,34 @@ class CaseLoader:
         first = int((self.domain == 0).sum())
         cuts = {*range(0, first, self.batch_size), *range(first, len(self.domain), self.batch_size)}
         return sorted({*cuts, len(self.domain)})
+
+
+class SharedBatches:
+    """What several processes change in RecBole's training loaders: each takes a part of a batch.
+
+    The batches are those of one process, in its order: every loader shuffles by the same seed. Of a
+    batch of n rows process p of W takes the rows p, p + W, p + 2 W, …; where that is none, as in a
+    last batch of fewer rows than processes, it gets one row in their place, for which
+    :func:`weighs_nothing` holds.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # The loader's own processes, of RecBole's setting worker, know of no group.
+        self._number, self._of = distributed.rank(), distributed.world_size()
+        super().__init__(*args, **kwargs)
+
+    def collate_fn(self, index: Any) -> Interaction:
+        """RecBole's fields of this process's part of the batch of rows ``index``."""
+        own = index[self._number :: self._of]
+        batch = super().collate_fn(own or index[:1])  # type: ignore[misc]
+        if not own:
+            batch.update(Interaction({_STAND_IN: torch.ones(len(batch))}))
+        return batch
+
+
+def weighs_nothing(interaction: Interaction) -> bool:
+    """Whether a batch only stands for a part without rows (:class:`SharedBatches`)."""
+    return _STAND_IN in interaction.columns
 
 
 def trains_on_windows(model_class: type[Any]) -> bool:
@@ -111,7 +146,7 @@ def data_preparation(
     if not reads_histories or config["model"] in KNOW_USERS:
         evaluated = np.concatenate([valid.users, test.users])
         _refuse_unknown_users(config, events[dataset.uid_field].numpy(), evaluated)
-    train = get_dataloader(config, "train")(
+    train = _loader_class(config)(
         config, train_set, _sampler(config, dataset, train_set), shuffle=config["shuffle"]
     )
     max_length = config["MAX_ITEM_LIST_LENGTH"]
@@ -123,6 +158,15 @@ def data_preparation(
         f"{len(train_set)} training rows, {len(valid)} validation and {len(test)} test cases"
     )
     return train, cases[0], cases[1]
+
+
+def _loader_class(config: Config) -> type[Any]:
+    """RecBole's training loader for the model, its batches shared where there are processes."""
+    base = get_dataloader(config, "train")
+    # What computes its model from all rows at once does so in every process.
+    if distributed.world_size() == 1 or config["MODEL_TYPE"] == ModelType.TRADITIONAL:
+        return base
+    return type(base.__name__, (SharedBatches, base), {})
 
 
 def _events(dataset: CrossDomainDataset, histories: Histories) -> Interaction:

@@ -10,10 +10,13 @@ from recbole.data.interaction import Interaction
 from torch import Tensor
 from tqdm import tqdm
 
+from recbole_tema import distributed
 from recbole_tema.config import negatives_of
 from recbole_tema.data.loaders import CaseLoader, EvalBatch
 from recbole_tema.data.sequences import ranges
 from recbole_tema.evaluation.ranks import draw_candidates, rank_of_target
+from recbole_tema.evaluation.sliced import ranks_by_slices
+from recbole_tema.models.sharding import SliceScorer
 
 # Pairs of case and item that a model without full_sort_predict scores at once.
 PAIRS_AT_ONCE = 1 << 17
@@ -49,17 +52,29 @@ class CaseRanker:
     ) -> dict[str, np.ndarray]:
         """For each mode the rank of every case's target, (cases,) float64 by case number.
 
+        Several processes take whole batches in turn, so that each is scored as in one process, and
+        each returns the ranks of all cases. Of a model with sliced tables each scores its slice.
+
         Raises:
             ScoreError: a score is NaN.
         """
-        result = {mode: np.empty(len(self.loader.cases)) for mode in self.modes}
         model.eval()
-        batches = tqdm(self.loader, ncols=100, desc="Evaluate   ", disable=not show_progress)
-        for batch in batches:
+        if getattr(model, "has_sliced_items", False):
+            sampled = {mode: self._sampled.get(mode) for mode in self.modes}
+            scorer = SliceScorer(model)
+            return ranks_by_slices(self.loader, sampled, scorer, device, show_progress)
+        result = {mode: np.zeros(len(self.loader.cases)) for mode in self.modes}
+        number, of = distributed.rank(), distributed.world_size()
+        own = len(range(number, len(self.loader), of))
+        batches = self.loader.part(number, of)
+        for batch in tqdm(
+            batches, total=own, ncols=100, desc="Evaluate   ", disable=not show_progress
+        ):
             ranks = self._ranks_of_batch(model, batch, device)
             for mode in self.modes:
                 result[mode][batch.cases] = ranks[mode].cpu().numpy()
-        return result
+        # Every case has its rank in one process and 0 in the others: the sum is exact.
+        return {mode: distributed.sum_over_processes(result[mode]) for mode in self.modes}
 
     def _ranks_of_batch(
         self, model: Any, batch: EvalBatch, device: torch.device

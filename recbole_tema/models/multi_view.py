@@ -1,6 +1,6 @@
 """What LLM-EMF and TEMA-LLM share: three views of a history, modalities, similarity and fusion."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import torch
@@ -21,6 +21,7 @@ from recbole_tema.models.losses import (
 )
 from recbole_tema.models.settings import ModelSettings
 from recbole_tema.models.similarity import unit_vectors
+from recbole_tema.models.slices import needed_by_any
 from recbole_tema.models.views import MERGED, Positions, Tables, View, X, Y
 
 
@@ -82,6 +83,8 @@ class MultiViewRecommender(SequentialRecommender):
         self._fixed_keys: dict[int, tuple[Tensor, Tensor]] = {}
 
     item_domain: Tensor
+    has_sliced_items = False
+    """Whether each process has a slice of the item tables (:mod:`recbole_tema.models.sharding`)."""
 
     @property
     def stream_list(self) -> list[Stream]:
@@ -186,6 +189,8 @@ class MultiViewRecommender(SequentialRecommender):
         Each L^v is the sum over its targets (eq. 9), divided by the number of targets of the
         merged view, which is the same for all: the weights keep their meaning.
         """
+        # Weights are about to change, and a fused optimizer leaves no trace in their versions.
+        self._scoring = None
         padded, lengths = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
         following = F.pad(padded[:, 1:], (0, 1))
         following.scatter_(1, lengths[:, None] - 1, interaction[self.ITEM_ID][:, None])
@@ -205,6 +210,10 @@ class MultiViewRecommender(SequentialRecommender):
         for among, parts in by_range.items():
             loss = loss + self._cross_entropy(among, parts, targets, keys[among], tables, pools)
         return loss / len(targets)
+
+    def loss_weight(self, interaction: Interaction) -> Tensor:
+        """The number of targets over which :meth:`calculate_loss` takes the mean, a scalar."""
+        return interaction[self.ITEM_SEQ_LEN].sum()
 
     def _training_positions(
         self, domain: int, events: Tensor, views: dict[int, View]
@@ -271,11 +280,13 @@ class MultiViewRecommender(SequentialRecommender):
         if not pools:
             return Tables([stream.vectors() for stream in self.stream_list])
         needed = torch.cat([items, targets, *pools]).unique()
+        if self.has_sliced_items:
+            needed = needed_by_any(needed, self.n_items)
         rows = torch.zeros(self.n_items, dtype=torch.long, device=self.device)
         rows[needed] = torch.arange(len(needed), device=self.device)
         return Tables([stream.vectors(needed) for stream in self.stream_list], rows, needed)
 
-    def _keys(self, tables: Tables) -> list[Tensor]:
+    def keys(self, tables: Tables) -> list[Tensor]:
         """The items of ``tables`` as candidates, fused: (U, d) for each term of the loss."""
         keys = []
         for m, (stream, table) in enumerate(zip(self.stream_list, tables.vectors, strict=True)):
@@ -292,7 +303,7 @@ class MultiViewRecommender(SequentialRecommender):
 
         All candidates of the range, or with a sample the vectors of all items that are needed.
         """
-        keys = self._keys(tables)
+        keys = self.keys(tables)
         if tables.items is not None:
             return [keys] * len(self.candidate_ranges)
         # One split, not slices, of which each would have a whole table for its gradient.
@@ -342,23 +353,43 @@ class MultiViewRecommender(SequentialRecommender):
         P = Σ_v weight_v P^v (eq. 11) with the own, the other domain's and the merged view; a view
         without items contributes nothing. Higher is better.
         """
-        padded, lengths = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        padded = interaction[self.ITEM_SEQ]
         real = padded > 0
         tables, keys = self._item_tables()
         views = self.encode(padded[real], Packing.of(real), tables)
-        events = lengths.cumsum(dim=0) - 1
+        start, stop = self.candidate_ranges[domain]
+        return self.weighted_scores(
+            interaction,
+            domain,
+            views,
+            stop - start,
+            lambda queries, among: self._probability(queries, keys, domain, among),
+        )
+
+    def weighted_scores(
+        self,
+        interaction: Interaction,
+        domain: int,
+        views: dict[int, View],
+        columns: int,
+        probability: Callable[[list[Tensor], int], Tensor],
+    ) -> Tensor:
+        """Σ_v weight_v P^v (B, columns), where ``probability`` (queries, range) has P^v.
+
+        ``columns`` are items of ``domain``; the P^v are under a softmax over a candidate range.
+        """
+        events = interaction[self.ITEM_SEQ_LEN].cumsum(dim=0) - 1
         weights = self.settings.score_view_weights
         if self.settings.view_join == "vectors":
             queries, reached = self._joined(domain, events, views, weights)
-            return reached[:, None] * self._probability(queries, keys, domain, domain)
-        start, stop = self.candidate_ranges[domain]
-        total = keys[0].new_zeros(len(events), stop - start)
+            return reached[:, None] * probability(queries, domain)
+        total = self.log_temperature.new_zeros(len(events), columns)
         for view, weight in zip((domain, 1 - domain, MERGED), weights, strict=True):
             if view in views and weight:
                 sees = views[view].last[events] >= 0
                 queries = [self._to_query(state) for state in views[view].at(events[sees])]
                 among = self._candidates_of(view, domain)
-                total[sees] += weight * self._probability(queries, keys, domain, among)
+                total[sees] += weight * probability(queries, among)
         return total
 
     def _probability(
@@ -374,6 +405,10 @@ class MultiViewRecommender(SequentialRecommender):
             self._present(slice(first, last)),
         )
         return log_p[:, start - first : stop - first].exp()
+
+    def train(self, mode: bool = True) -> "MultiViewRecommender":
+        self._scoring = None
+        return super().train(mode)
 
     def full_sort_predict(self, interaction: Interaction) -> Tensor:
         """Scores of all items, (B * (N + 1),): each domain's as if the target lay there.
@@ -394,7 +429,7 @@ class MultiViewRecommender(SequentialRecommender):
         version = [(id(each), each._version) for each in self.streams.parameters()]
         if self._scoring is None or self._scoring[0] != version or torch.is_grad_enabled():
             tables = Tables([stream.vectors() for stream in self.stream_list])
-            keys = self._keys(tables)
+            keys = self.keys(tables)
             if torch.is_grad_enabled():
                 return tables, keys
             self._scoring = (version, tables, keys)

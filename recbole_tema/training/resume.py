@@ -10,6 +10,7 @@ import torch
 from recbole.config import Config
 
 from recbole_tema.config import plain_settings
+from recbole_tema.distributed import world_size
 from recbole_tema.formats import atomic_write
 
 _LAST = "-last.pth"
@@ -19,6 +20,8 @@ _LAST = "-last.pth"
 FREE = frozenset(
     {"candidates", "checkpoint_dir", "data_path", "gpu_id", "log_wandb", "show_progress", "state"}
     | {"use_gpu", "wandb_project"}
+    # Which machines they are on; their number is looked at apart, however they were started.
+    | {"nproc", "world_size", "ip", "port", "group_offset"}
 )
 # Limits that may be raised: training goes on beyond where it would have ended.
 LIMITS = frozenset({"epochs", "stopping_step", "max_train_seconds"})
@@ -133,6 +136,7 @@ def computation(config: Config, eval_step: int) -> dict[str, Any]:
         "eval_step": eval_step,
         "train_neg_sample_args": config["train_neg_sample_args"],
         "device": torch.device(config["device"]).type,
+        "processes": world_size(),
     }
 
 

@@ -8,10 +8,13 @@ import numpy as np
 from recbole.config import Config
 from recbole.utils import init_seed
 
+from recbole_tema import distributed
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.loaders import data_preparation
 from recbole_tema.evaluation.ranker import CaseRanker
+from recbole_tema.models.sharding import shard_items, shards_items
 from recbole_tema.training.resume import RunCheckpoints
+from recbole_tema.training.sharing import shares_training
 from recbole_tema.training.trainer import trainer_class, validation_metric
 
 
@@ -64,22 +67,31 @@ def train_and_rank(
     logger = getLogger()
     valid_metric = validation_metric(config, dataset.domains)
     train_data, valid_data, test_data = data_preparation(config, dataset)
+    _refuse_idle_processes(len(train_data._dataset), len(valid_data.cases), len(test_data.cases))
     seed = config["candidate_seed"]
     # The seeds differ, so that a user's validation and test cases do not share their draws.
     valid = CaseRanker(valid_data, [config["eval_args"]["mode"]["valid"]], seed)
     test = CaseRanker(test_data, config["candidates"], seed + 1)
 
     init_seed(config["seed"], config["reproducibility"])
-    model = config.model_class(config, train_data._dataset).to(config["device"])
+    model = config.model_class(config, train_data._dataset)
+    if shards_items(config, model):
+        shard_items(config, model)
+    model = model.to(config["device"])
     logger.info(model)
+    if distributed.rank() and shares_training(config):
+        # One model in all processes; from here on each draws its own dropout and negatives.
+        init_seed(config["seed"] + distributed.rank(), config["reproducibility"])
     trainer = trainer_class(config)(config, model)
     trainer.valid_metric = valid_metric
     if checkpoints:
         files = checkpoints.files(config["model"], config["seed"])
         trainer.keep_in(files)
-        if resume and files.last.exists():
+        if resume and distributed.from_first(files.last.exists()):
             trainer.resume_checkpoint(files.last)
-        checkpoints.begin(files, resume)
+        distributed.barrier()  # until all have read it
+        if distributed.is_first():
+            checkpoints.begin(files, resume)
     trainer.fit(
         train_data,
         valid,
@@ -101,6 +113,14 @@ def train_and_rank(
         train_seconds=train_seconds,
         eval_seconds=time.perf_counter() - trained,
     )
+
+
+def _refuse_idle_processes(rows: int, valid: int, test: int) -> None:
+    if distributed.world_size() > min(rows, valid, test):
+        raise ValueError(
+            f"world_size: {distributed.world_size()} processes for {rows} training rows, {valid} "
+            f"validation and {test} test cases; start at most {min(rows, valid, test)}"
+        )
 
 
 def _best_epoch(curve: list[tuple[int, float]], bigger: bool) -> int:

@@ -1,76 +1,69 @@
 """RecBole's trainers, evaluating per domain: one mixin before whichever trainer a model needs."""
 
+import contextlib
 import os
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from recbole.config import Config
 from recbole.utils import get_local_time, get_trainer
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
+from recbole_tema.distributed import barrier, from_first, is_first
 from recbole_tema.evaluation.metrics import metric_names, metrics_by_domain
 from recbole_tema.evaluation.ranker import CaseRanker
 from recbole_tema.formats import ALL_DOMAINS
-from recbole_tema.training.checkpoint import load_checkpoint, save_checkpoint
-from recbole_tema.training.resume import CheckpointFiles, computation, differences, environment
-from recbole_tema.training.state import (
-    attributes_now,
-    changed_attributes,
-    random_state,
-    restore_attributes,
-    restore_random_state,
-)
+from recbole_tema.training.checkpoint import load_checkpoint
+from recbole_tema.training.keeper import CheckpointKeeper
+from recbole_tema.training.resume import CheckpointFiles
+from recbole_tema.training.sharing import SharedLoss, check_trainer, shareable, shares_training
 
 
 class _TimeIsUp(Exception):
     """Ends RecBole's training loop between two epochs."""
 
 
-class PerDomainTrainer:
-    """What our trainers change in RecBole's: evaluation and checkpoints.
+class _NoTensorBoard:
+    """Takes what RecBole writes there, for processes that do not write."""
+
+    def add_scalar(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing."""
+
+    def add_hparams(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing."""
+
+
+class PerDomainTrainer(CheckpointKeeper):
+    """What our trainers change in RecBole's: evaluation, checkpoints, several processes.
 
     The validation metrics are those over all cases, by their plain names (``ndcg@10``), and each
     domain's behind its name (``food/ndcg@10``), in lower case; ``valid_metric`` may name any of
     them (:func:`validation_metric`).
-
-    Attributes:
-        files: where the best weights go, and after each epoch all there is to go on from.
-        curve: validation metric by epoch, as (epoch, value).
     """
 
-    config: Config
-    model: Any
-    device: torch.device
-    logger: Any
+    epochs: int
+    stopping_step: int
+    tensorboard: Any
 
     def __init__(self, config: Config, model: Any) -> None:
-        super().__init__(config, model)  # type: ignore[call-arg]
+        with contextlib.ExitStack() as elsewhere:
+            if not is_first():
+                # RecBole opens a file for TensorBoard in the current folder.
+                nowhere = elsewhere.enter_context(tempfile.TemporaryDirectory())
+                elsewhere.enter_context(contextlib.chdir(nowhere))
+            super().__init__(config, shareable(config, model))  # type: ignore[call-arg]
+            if not is_first():
+                self.tensorboard.close()
+                self.tensorboard = _NoTensorBoard()
+        self._loss = SharedLoss(self.model) if shares_training(config) else None
         # RecBole names it by model and second: two runs started together would share the file.
         name = f"{config['model']}-{config['dataset']}-{config['seed']}"
-        unique = f"{get_local_time()}-{os.getpid()}"
-        self.keep_in(CheckpointFiles.named(config["checkpoint_dir"], f"{name}-{unique}"))
-        self.curve: list[tuple[int, float]] = []
-        self._settings = computation(config, self.eval_step)
-        self._attributes = attributes_now(model)
-        self._seconds_before = 0.0
-        # What a resumed run has still to put back, at the point where it was taken.
-        self._pending: dict[str, Any] | None = None
-
-    def keep_in(self, files: CheckpointFiles) -> None:
-        """Write the checkpoints to ``files``, and rank with the best weights from there."""
-        self.files = files
-        self.saved_model_file = str(files.best)  # RecBole's name for it
-
-    @property
-    def train_seconds(self) -> float:
-        """Time of all epochs with their validations, those before a resumption included."""
-        return self._seconds_before + time.perf_counter() - self._started
+        unique = from_first(f"{get_local_time()}-{os.getpid()}")
+        self._start_keeping(CheckpointFiles.named(config["checkpoint_dir"], f"{name}-{unique}"))
 
     # ---- training ----------------------------------------------------------------------------
 
@@ -116,25 +109,33 @@ class PerDomainTrainer:
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
         """RecBole's optimizer; Adam by torch's fused kernel, one pass over memory for a dozen."""
         optimizer = super()._build_optimizer(**kwargs)  # type: ignore[misc]
-        if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
+        # The fused kernel takes no mixture of whole tables and sliced ones.
+        sliced = getattr(self.model, "has_sliced_items", False)
+        if sliced or type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
             return optimizer
         for group in optimizer.param_groups:
             group["fused"] = True
         return type(optimizer)(optimizer.param_groups, fused=True)
 
-    def _train_epoch(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
+    def _train_epoch(
+        self,
+        train_data: Any,
+        epoch_idx: int,
+        loss_func: Callable[..., Any] | None = None,
+        show_progress: bool = False,
+    ) -> Any:
         if self._pending:
             self._put_back(train_data)
         elif epoch_idx > self.start_epoch:
             limit = self.config["max_train_seconds"]
-            if limit and self.train_seconds > limit:
+            if limit and from_first(self.train_seconds > limit):
                 raise _TimeIsUp(
                     f"stopped after {epoch_idx} epochs: max_train_seconds ({limit}) are over, and "
                     "it may not have learnt all it can"
                 )
             self._save_last(train_data)
         return super()._train_epoch(  # type: ignore[misc]
-            train_data, epoch_idx, *args, **kwargs
+            train_data, epoch_idx, loss_func or self._loss, show_progress
         )
 
     def _valid_epoch(self, *args: Any, **kwargs: Any) -> tuple[float, dict[str, float]]:
@@ -173,7 +174,9 @@ class PerDomainTrainer:
     ) -> dict[str, np.ndarray]:
         """Every case's rank under each candidate mode, by the model as it is or the best saved."""
         if load_best_model:
-            self._load_weights(load_checkpoint(model_file or self.saved_model_file, self.device))
+            barrier()  # the first process has written it
+            path, device = model_file or self.saved_model_file, self._device_of_files()
+            self._load_weights(load_checkpoint(path, device or self.device))
         return ranker.ranks(self.model, self.device, show_progress)
 
     def _metrics(self, ranker: CaseRanker, ranks: np.ndarray) -> dict[str, float]:
@@ -184,129 +187,6 @@ class PerDomainTrainer:
             for name, value in by_domain[domain].items():
                 flat[f"{domain}/{name}".lower()] = value
         return flat
-
-    # ---- checkpoints -------------------------------------------------------------------------
-
-    def resume_checkpoint(self, resume_file: str | Path) -> None:
-        """Make the next :meth:`fit` go on from an earlier one's ``files.last``, in its files.
-
-        The two together do what one would have done that was never stopped, bit for bit.
-
-        Raises:
-            FileNotFoundError: no such file, or no best weights beside it.
-            ValueError: it is damaged, holds the best weights alone, or was made with another model
-                or other settings.
-        """
-        self.keep_in(CheckpointFiles.with_last(resume_file))
-        try:
-            last = load_checkpoint(resume_file, None)
-        except ValueError as error:
-            raise ValueError(
-                f"{error}. It cannot be gone on from; the best weights so far lie beside it. "
-                "Delete it, and --resume starts this model anew"
-            ) from error
-        if last["model"] != self.config["model"]:
-            raise ValueError(
-                f"{resume_file} holds a {last['model']}, but the model is {self.config['model']}"
-            )
-        if differing := differences(last["settings"], self._settings):
-            raise ValueError(
-                f"{resume_file} was made with other settings: {', '.join(differing)}. Resume with "
-                "those of then (epochs, stopping_step and max_train_seconds may be raised), or "
-                "give another --output"
-            )
-        if last["environment"] != (here := environment()):
-            unlike = differences(last["environment"], here)
-            self.logger.warning(f"{resume_file} was made elsewhere: {', '.join(unlike)}")
-        if last["curve"]:
-            load_checkpoint(self.files.best, self.device)  # now rather than after hours
-        self._load_weights(last)
-        for name, state in last["optimizers"].items():
-            getattr(self, name).load_state_dict(state)
-        self.start_epoch = last["epoch"] + 1
-        self.cur_step = last["cur_step"]
-        self.best_valid_score = last["best_valid_score"]
-        self.best_valid_result = last["best_valid_result"]
-        self.train_loss_dict = last["train_loss_dict"]
-        self.curve = last["curve"]
-        self._seconds_before = last["train_seconds"]
-        self._pending = last
-        self.logger.info(f"{self.start_epoch} epochs are done: going on from {resume_file}")
-
-    def _put_back(self, train_data: Any) -> None:
-        assert self._pending is not None
-        restore_attributes(self.model, self._pending["attributes"])
-        restore_random_state(train_data, self._pending["random"])
-        self._pending = None
-
-    def _load_weights(self, checkpoint: dict[str, Any]) -> None:
-        self.model.load_state_dict(checkpoint["state_dict"])
-        self.model.load_other_parameter(checkpoint["other_parameter"])
-
-    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
-        """The best weights; RecBole calls it."""
-        path = kwargs.pop("saved_model_file", self.saved_model_file)
-        self._write(Path(path), {"epoch": epoch})
-        if verbose:
-            self.logger.info(f"Saved current: {path}")
-
-    def _save_last(self, train_data: Any) -> None:
-        """All that :meth:`resume_checkpoint` needs, between two epochs and after the last."""
-        if not self._saved:
-            return
-        going_on = {
-            "epoch": max(self.train_loss_dict, default=-1),
-            "cur_step": self.cur_step,
-            "best_valid_result": self.best_valid_result,
-            "train_loss_dict": self.train_loss_dict,
-            "curve": self.curve,
-            "train_seconds": self.train_seconds,
-            "optimizers": {name: each.state_dict() for name, each in self._steppers()},
-            "attributes": changed_attributes(self.model, self._attributes),
-            "random": random_state(train_data),
-        }
-        self._write(self.files.last, going_on)
-
-    def _write(self, path: Path, more: dict[str, Any]) -> None:
-        """The only place that writes checkpoints."""
-        state = {
-            "model": self.config["model"],
-            "dataset": self.config["dataset"],
-            "settings": self._settings,
-            "data": self._data,
-            "environment": environment(),
-            "best_valid_score": self.best_valid_score,
-            "state_dict": self.model.state_dict(),
-            # Some of RecBole's models name whole modules there, which state_dict holds already.
-            "other_parameter": {
-                name: value
-                for name, value in self.model.other_parameter().items()
-                if not isinstance(value, torch.nn.Module)
-            },
-        }
-        save_checkpoint(path, {**state, **more})
-
-    def _steppers(self) -> list[tuple[str, Any]]:
-        """Optimizers and schedulers by attribute; some trainers have several.
-
-        RecVAE's puts each of two in turn into ``optimizer`` as well: its own names come first.
-        """
-        found = [
-            (name, value)
-            for name, value in sorted(vars(self).items(), key=lambda each: each[0] == "optimizer")
-            if isinstance(value, (Optimizer, LRScheduler))
-        ]
-        first = {id(value): name for name, value in reversed(found)}
-        return [(name, value) for name, value in found if first[id(value)] == name]
-
-    start_epoch: int
-    epochs: int
-    eval_step: int
-    stopping_step: int
-    cur_step: int
-    best_valid_score: float
-    best_valid_result: dict[str, float]
-    train_loss_dict: dict[int, float]
 
 
 def validation_metric(config: Config, domains: Sequence[str]) -> str:
@@ -329,4 +209,5 @@ def validation_metric(config: Config, domains: Sequence[str]) -> str:
 def trainer_class(config: Config) -> type[Any]:
     """The trainer that RecBole has for the model, evaluating our way."""
     base = get_trainer(config["MODEL_TYPE"], config["model"])
+    check_trainer(config, base)
     return type(base.__name__, (PerDomainTrainer, base), {})

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from recbole_tema import distributed
 from recbole_tema.data.dataset import CrossDomainDataset
-from recbole_tema.data.loaders import data_preparation
+from recbole_tema.data.loaders import data_preparation, weighs_nothing
 from recbole_tema.formats import PRE_SPLIT
 
 WIDTH = 5  # MAX_ITEM_LIST_LENGTH of the fixture's configuration
@@ -264,3 +265,42 @@ def test_histories_that_are_all_too_short_are_refused(tiny_dataset, prepare, mod
     # Two items: one trains, but not after another; one tests; none is left to validate.
     with pytest.raises(ValueError, match=expected):
         prepare(model, tiny_dataset(histories=[("a", ["f1", "k1"]), ("b", ["f2", "k2"])]))
+
+
+# ---- several processes ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["TEMA", "BPR"])
+def test_processes_share_the_batches_of_one(prepare, tiny_dataset, monkeypatch, model):
+    tiny = tiny_dataset()
+    whole = list(prepare(model, tiny, train_batch_size=9)[0])
+    if model == "TEMA":
+        assert len(whole[-1]) == 1  # fewer rows than processes
+    parts = []
+    monkeypatch.setattr(distributed, "world_size", lambda: 3)
+    for number in range(3):
+        monkeypatch.setattr(distributed, "rank", lambda number=number: number)
+        parts.append(list(prepare(model, tiny, train_batch_size=9)[0]))
+    for batch, shared in zip(whole, zip(*parts, strict=True), strict=True):
+        for number, part in enumerate(shared):
+            own = list(range(len(batch)))[number::3]
+            assert weighs_nothing(part) == (not own)
+            for field in ("user_id", "item_id"):
+                assert torch.equal(part[field], batch[field][own or [0]])
+
+
+def test_every_process_has_all_rows_of_what_is_counted(prepare, tiny_dataset, monkeypatch):
+    tiny = tiny_dataset()
+    whole = list(prepare("Pop", tiny)[0])
+    monkeypatch.setattr(distributed, "world_size", lambda: 3)
+    assert [len(batch) for batch in prepare("Pop", tiny)[0]] == [len(batch) for batch in whole]
+
+
+@pytest.mark.parametrize("of", [1, 2, 3, 99])
+def test_parts_of_the_cases_are_whole_batches_once(prepare, tiny_dataset, of):
+    _, _, cases = prepare("SASRec", tiny_dataset(), eval_batch_size=7)
+    whole = [batch.cases.tolist() for batch in cases]
+    parts = [[batch.cases.tolist() for batch in cases.part(number, of)] for number in range(of)]
+    assert sorted(batch for part in parts for batch in part) == sorted(whole)
+    assert sorted(case for batch in whole for case in batch) == list(range(len(cases.cases)))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1

@@ -272,3 +272,20 @@ def test_frozen_features_are_neither_trained_nor_normalised_twice(tiny_dataset, 
     assert set(first) == {1, 2}  # image and text
     model.calculate_loss(rows).backward()
     assert all(model._fixed_keys[m][1] is keys for m, keys in first.items())
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_scores_follow_the_weights(tiny_dataset, build, batch, fused):
+    model = build("LLMEMF", tiny_dataset())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, fused=fused)
+    rows = batch([([1, 14, 3, 17], 5), ([20], 2)])
+    with torch.no_grad():
+        before = model.domain_scores(rows, 0)
+    model.calculate_loss(rows).backward()
+    optimizer.step()
+    with torch.no_grad():
+        after = model.domain_scores(rows, 0)
+        fresh = build("LLMEMF", tiny_dataset())
+        fresh.load_state_dict(model.state_dict())
+        torch.testing.assert_close(after, fresh.domain_scores(rows, 0), **CLOSE)
+    assert not torch.allclose(before, after)

@@ -1,0 +1,146 @@
+"""Settings of several processes, and what becomes of one that fails."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from recbole_tema import launch
+from recbole_tema.cli import main
+from recbole_tema.distributed import barrier, process_group, rank
+from recbole_tema.launch import ProcessSettings, in_processes
+
+
+def test_one_process_is_the_default():
+    assert ProcessSettings.of({}) == ProcessSettings()
+    assert ProcessSettings.of({"nproc": "1", "world_size": "-1", "epochs": 3}).world_size == 1
+    assert in_processes(ProcessSettings(), os.getpid) == os.getpid()
+
+
+def test_texts_are_read():
+    given = {"nproc": "2", "world_size": "4", "ip": "10.0.0.1", "port": "5678", "group_offset": "2"}
+    assert ProcessSettings.of(given) == ProcessSettings(2, 4, "10.0.0.1", 5678, 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"nproc": 0}, "nproc: expected a whole number of at least 1, got 0"),
+        ({"nproc": True}, "nproc: expected a whole number of at least 1, got True"),
+        ({"nproc": "two"}, "nproc: expected a whole number of at least 1, got 'two'"),
+        ({"nproc": 3, "world_size": 2}, "world_size: expected at least nproc, the 3 processes"),
+        ({"nproc": 2, "group_offset": 1}, "group_offset: 2 processes from number 1 on do not fit"),
+        ({"nproc": 2, "group_offset": -1}, "group_offset: expected a whole number of at least 0"),
+        ({"nproc": 2, "world_size": 4}, "port: 2 of 4 processes run on other machines"),
+        ({"nproc": 2, "port": 65536}, "port: expected a number from 1 to 65535, got 65536"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, expected):
+    with pytest.raises(ValueError, match=expected):
+        ProcessSettings.of(settings)
+
+
+def test_a_taken_port_is_refused():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ValueError, match=rf"port: 127\.0\.0\.1:{port} cannot be used"):
+            in_processes(ProcessSettings(2, 2, "127.0.0.1", port), os.getpid)
+
+
+def test_another_number_than_was_launched_is_refused(monkeypatch):
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="nproc: 3, but the launcher has started 2 processes"):
+        in_processes(ProcessSettings(3, 3), os.getpid)
+    # Those that were launched run what they are given.
+    assert in_processes(ProcessSettings(), os.getpid) == os.getpid()
+    assert in_processes(ProcessSettings(2, 2), os.getpid) == os.getpid()
+
+
+def fail_in_the_second(folder: Path) -> None:
+    with process_group():
+        (folder / str(rank())).touch()
+        barrier()
+        if rank() == 1:
+            raise ValueError("the second process fails")
+        barrier()
+
+
+def test_a_failing_process_ends_all_with_its_error(tmp_path):
+    with pytest.raises(ValueError, match="the second process fails") as failure:
+        in_processes(ProcessSettings(2, 2), fail_in_the_second, tmp_path)
+    assert str(failure.value) == "the second process fails"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
+    (note,) = failure.value.__notes__
+    assert note.startswith("in process 1:")
+    assert "fail_in_the_second" in note
+
+
+def kill_the_second() -> None:
+    with process_group():
+        if rank() == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        barrier()
+
+
+def test_a_killed_process_is_named():
+    with pytest.raises(ChildProcessError, match="process 1 of 2 was ended by SIGKILL; the machine"):
+        in_processes(ProcessSettings(2, 2), kill_the_second)
+
+
+def interrupt_the_launcher(folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+    if os.environ["RANK"] == "1":
+        while len(list(folder.iterdir())) < 2:
+            time.sleep(0.05)
+        os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(600)
+
+
+def test_an_interrupted_launcher_ends_its_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "GRACE", 0.1)
+    with pytest.raises(KeyboardInterrupt):
+        in_processes(ProcessSettings(2, 2), interrupt_the_launcher, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    for path in tmp_path.iterdir():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(path.name), 0)
+
+
+def test_an_error_of_all_is_told_once(tiny_dataset, in_tmp, capfd):
+    tiny_dataset()
+    asked = ["--model", "TEMA", "--dataset", "tiny", "--gpu_id=", "--nproc=2", "--fusion=late"]
+    assert main(asked) == 2
+    out, err = capfd.readouterr()
+    assert (out + err).count("fusion: expected one of") == 1
+    assert err.splitlines()[-1].startswith("recbole-tema: fusion")
+    assert "Traceback" not in out + err
+
+
+def test_torchrun_writes_one_set_of_results(tiny_dataset, in_tmp):
+    tiny_dataset()
+    program = Path(__file__).resolve().parents[1] / "run_recbole_tema.py"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    asked = ["--model", "TEMA,Pop", "--dataset", "tiny", "--output", "results", "--gpu_id="]
+    settings = ["--epochs=1", "--MAX_ITEM_LIST_LENGTH=5", "--candidates", "full"]
+    done = subprocess.run(
+        [*launcher, "--nproc_per_node=2", str(program), *asked, *settings],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Candidates: full") == 1
+    assert done.stdout.count("Results: results") == 1
+    assert done.stderr.count("Evaluate   : 100%") == 2 + 2  # validation and test, of two models
+    assert Path("results", "metrics.json").is_file()
+    for folder in ("saved", "log_tensorboard", "log/TEMA", "log/Pop"):
+        expected = 1 if folder.startswith("log/") else 2
+        assert len(list(Path(folder).iterdir())) == expected, folder
