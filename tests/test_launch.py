@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
-from recbole_tema import launch
+from recbole_tema import launch, run_recbole_tema
 from recbole_tema.cli import main
 from recbole_tema.distributed import barrier, process_group, rank
 from recbole_tema.launch import ProcessSettings, in_processes
+from recbole_tema.training.checkpoint import load_checkpoint
 
 
 def test_one_process_is_the_default():
@@ -141,6 +143,35 @@ def test_torchrun_writes_one_set_of_results(tiny_dataset, in_tmp):
     assert done.stdout.count("Results: results") == 1
     assert done.stderr.count("Evaluate   : 100%") == 2 + 2  # validation and test, of two models
     assert Path("results", "metrics.json").is_file()
-    for folder in ("saved", "log_tensorboard", "log/TEMA", "log/Pop"):
-        expected = 1 if folder.startswith("log/") else 2
-        assert len(list(Path(folder).iterdir())) == expected, folder
+    expected = {"results/checkpoints": 4, "log_tensorboard": 2, "log/TEMA": 1, "log/Pop": 1}
+    for folder, number in expected.items():
+        assert len(list(Path(folder).iterdir())) == number, folder
+
+
+def test_two_processes_go_on_where_two_were(tiny_dataset, in_tmp):
+    tiny_dataset()
+    few = {"MAX_ITEM_LIST_LENGTH": 5, "gpu_id": "", "nproc": 2, "train_batch_size": 4}
+
+    def run(output, epochs, **more):
+        return run_recbole_tema("TEMA", "tiny", None, {**few, "epochs": epochs}, output, **more)
+
+    run("parts", 2)
+    one = {**few, "epochs": 4, "nproc": 1}
+    with pytest.raises(ValueError, match=r"other settings: processes \(then 2, now 1\)"):
+        run_recbole_tema("TEMA", "tiny", None, one, "parts", resume=True)
+    run("parts", 4, resume=True)
+    run("whole", 4)
+    for file in ("ranks.csv.gz", "metrics.json"):
+        parts, whole = Path("parts", file), Path("whole", file)
+        assert parts.read_bytes() == whole.read_bytes(), file
+    last = [
+        load_checkpoint(f"{each}/checkpoints/TEMA-2020-last.pth", None)
+        for each in ("parts", "whole")
+    ]
+    for name, value in last[0]["state_dict"].items():
+        assert torch.equal(value, last[1]["state_dict"][name]), name
+    states = [each["random"][number]["torch"] for each in last for number in range(2)]
+    # Each process's own random numbers, and the same ones either way.
+    assert torch.equal(states[0], states[2])
+    assert torch.equal(states[1], states[3])
+    assert not torch.equal(states[0], states[1])

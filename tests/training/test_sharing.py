@@ -216,11 +216,11 @@ def test_only_the_first_process_writes(outcomes):
         files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
         written.append(Counter(path.parts[0] for path in files))
     assert written[0] == written[1]
-    assert written[0]["saved"] == len(MODELS)
+    assert written[0]["saved"] == 2 * len(MODELS)  # the best and the last of each
 
 
 def test_a_checkpoint_has_whole_tables(outcomes):
-    (file,) = outcomes[2]["folder"].glob("saved/TEMA-tiny-3-*.pth")
+    (file,) = outcomes[2]["folder"].glob("saved/TEMA-tiny-3-*-best.pth")
     weights = load_checkpoint(file, torch.device("cpu"))["state_dict"]
     assert weights["streams.id.modalities.0.embedding.weight"].shape == (22, 8)
 
