@@ -30,11 +30,14 @@ from recbole_tema.formats import (
     FormatError,
     read_histories,
     read_interactions,
+    read_items,
     sha256_of_files,
 )
 
 # RecBole's settings that drop interactions.
 FILTERS = ("rm_dup_inter", "val_interval", "user_inter_num_interval", "item_inter_num_interval")
+
+ANY_NUMBER = "[0,inf)"  # RecBole's default of the last two
 
 
 class CrossDomainDataset(SequentialDataset):
@@ -107,6 +110,15 @@ class CrossDomainDataset(SequentialDataset):
         )
         return events, [len(part) for part in parts], lengths
 
+    def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
+        # RecBole's reader takes all columns of a file through Python, also those nobody wants.
+        plain = {ITEM, DOMAIN}
+        if source != FeatureSource.ITEM or self._get_load_and_unload_col(source) != (plain, None):
+            return super()._load_feat(filepath, source)
+        for field in (ITEM, DOMAIN):
+            self.set_field_property(field, FeatureType.TOKEN, source, 1)
+        return read_items(Path(filepath))[[ITEM, DOMAIN]]
+
     def _in_domain_order(self, item_feat: pd.DataFrame | None) -> pd.DataFrame:
         if item_feat is None or DOMAIN not in item_feat:
             raise FormatError(
@@ -150,6 +162,17 @@ class CrossDomainDataset(SequentialDataset):
         # RecBole sorts unstably here, which would change who is whose target.
         by_time = self.inter_feat.sort_values(self.time_field, kind="stable")
         self.inter_feat = by_time.drop_duplicates([self.uid_field, self.iid_field], keep=keep)
+
+    def _filter_inter_by_user_or_item(self) -> None:
+        # Every event's item has its row, as long as no value filter dropped rows.
+        if self.config["val_interval"] or self.user_feat is not None:
+            super()._filter_inter_by_user_or_item()
+
+    def _filter_by_inter_num(self) -> None:
+        # RecBole counts all tokens also where any number will do.
+        asked = [self.config[f"{who}_inter_num_interval"] for who in ("user", "item")]
+        if any(interval not in (None, ANY_NUMBER) for interval in asked):
+            super()._filter_by_inter_num()
 
     def _get_remap_list(self, field_list: np.ndarray) -> list[tuple[pd.DataFrame, str, Any]]:
         # Item ids follow the order of the items, not of the interactions. Pre-split data name the

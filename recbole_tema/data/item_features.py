@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recbole_tema.data.sequences import ranges
 from recbole_tema.formats import (
     DatasetFiles,
     FormatError,
@@ -107,14 +108,15 @@ def load_tags(files: DatasetFiles, file_tokens: list[str], id_tokens: list[str])
             f"{files.folder}, or leave tag out of modalities"
         )
     number = {name: at + 1 for at, name in enumerate(names)}
-    most = max(len(tags[token]) for token in id_tokens)
-    index = torch.zeros(len(id_tokens) + 1, most, dtype=torch.long)
-    scores = torch.zeros(len(id_tokens) + 1, most)
-    for item, token in enumerate(id_tokens, start=1):
-        if own := tags[token]:
-            index[item, : len(own)] = torch.tensor([number[name] for name in own])
-            scores[item, : len(own)] = torch.tensor(list(own.values()))
-    return ItemTags(names, index, scores, _tag_vectors(files.features("tag"), names))
+    owned = [tags[token] for token in id_tokens]
+    counts = np.fromiter(map(len, owned), dtype=np.int64, count=len(owned))
+    shape = (len(owned) + 1, int(counts.max()))
+    cells = np.repeat(np.arange(1, len(owned) + 1), counts), ranges(np.zeros_like(counts), counts)
+    index, scores = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.float32)
+    index[cells] = [number[name] for own in owned for name in own]
+    scores[cells] = [score for own in owned for score in own.values()]
+    vectors = _tag_vectors(files.features("tag"), names)
+    return ItemTags(names, torch.from_numpy(index), torch.from_numpy(scores), vectors)
 
 
 def _tag_vectors(path: Path, names: list[str]) -> Tensor | None:
