@@ -29,6 +29,12 @@ class Histories:
     def __len__(self) -> int:
         return len(self.users)
 
+    def part(self, first: int, stop: int) -> "Histories":
+        """The histories ``first`` … ``stop`` - 1."""
+        offsets = self.offsets[first : stop + 1]
+        items = self.items[offsets[0] : offsets[-1]]
+        return Histories(items, offsets - offsets[0], self.users[first:stop])
+
 
 @dataclass(frozen=True)
 class Rows:
