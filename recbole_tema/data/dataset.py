@@ -307,7 +307,7 @@ class CrossDomainDataset(SequentialDataset):
         index = np.atleast_1d(np.asarray(index))
         fields = {self.uid_field: self.rows.users[index], self.iid_field: self.rows.targets[index]}
         if self.reads_histories:
-            items, lengths = self.rows.inputs(index, self.row_width)
+            items, lengths = self.rows.inputs(index, self.row_width, self.width_step)
             fields[self.item_id_list_field] = items
             fields[self.item_list_length_field] = lengths
         batch = Interaction({name: torch.from_numpy(value) for name, value in fields.items()})
@@ -316,3 +316,4 @@ class CrossDomainDataset(SequentialDataset):
     # Set by `recbole_tema.data.loaders` for the model at hand.
     reads_histories: bool = True
     row_width: int | None = None
+    width_step: int | None = None

@@ -64,20 +64,26 @@ class Rows:
         starts = np.maximum(self.starts, self.stops - 1 - max_length)
         return Rows(self.items, starts, self.stops, self.users)
 
-    def inputs(self, index: Ints, width: int | None = None) -> tuple[Ints, Ints]:
+    def inputs(
+        self, index: Ints, width: int | None = None, step: int | None = None
+    ) -> tuple[Ints, Ints]:
         """The input items of some rows, padded behind with 0.
 
         Args:
             index: (B,) row numbers.
             width: columns of the result; None: as many as the longest input needs, at least one.
+            step: of ``width``, only as many as the longest input needs, in multiples of this.
 
         Returns:
             (B, width) items and (B,) lengths.
         """
         starts = self.starts[index]
         lengths = self.stops[index] - 1 - starts
+        needed = max(int(lengths.max(initial=0)), 1)
         if width is None:
-            width = max(int(lengths.max(initial=0)), 1)
+            width = needed
+        elif step is not None:
+            width = min(width, -(-needed // step) * step)
         columns = np.arange(width)
         inside = columns < lengths[:, None]
         # Clipped, so that padding reads some item before it is overwritten.
