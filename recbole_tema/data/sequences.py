@@ -5,6 +5,7 @@ materialised per prefix: memory grows with events, not with events x maximum len
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +55,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.users)
 
-    @property
+    @cached_property
     def targets(self) -> Ints:
         """(R,) the last item of each row."""
         return self.items[self.stops - 1]

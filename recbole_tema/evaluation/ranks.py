@@ -226,7 +226,7 @@ def _draw_subsets(
 
     Where more than half is wanted, what to leave out is drawn instead: draws then seldom collide.
 
-    Returns int64 (n, n_wanted), with a row's end filled by n_allowed[i], and the counts (n,).
+    Returns int32 (n, n_wanted), with a row's end filled by n_allowed[i], and the counts (n,).
     """
     leave_out = n_allowed < 2 * n_wanted
     n_drawn = np.where(leave_out, np.maximum(n_allowed - n_wanted, 0), n_wanted)
@@ -252,11 +252,12 @@ def _draw_distinct(
     Repeats are drawn anew until there are none. Each step treats all numbers alike and never holds
     more than n_drawn of them, so every subset of that size is equally likely.
 
-    Returns int64 (n, width), ascending; a row's end is filled by numbers from high[i] on.
+    Returns int32 (n, width), ascending; a row's end is filled by numbers from high[i] on.
     """
     columns = np.arange(width)
     numbers = generator.integers(0, np.maximum(high, 1)[:, None], size=(len(high), width))
     numbers = np.where(columns < n_drawn[:, None], numbers, high[:, None] + columns)
+    numbers = numbers.astype(np.int32)  # half the bytes to sort; item ids are int32 too
     numbers.sort(axis=1)
     unsettled = np.arange(len(high))
     while unsettled.size:

@@ -279,6 +279,14 @@ def test_a_history_with_an_unknown_item_is_refused(tiny_dataset, load):
         load(tiny)
 
 
+def test_an_item_with_two_rows_is_refused(tiny_dataset, load):
+    tiny = tiny_dataset()
+    with open(tiny.files.items, "a", encoding="utf-8") as file:
+        file.write("f1\tfood\n")
+    with pytest.raises(FormatError, match=r"tiny\.item.*item 'f1' stands on line"):
+        load(tiny)
+
+
 # ---- histories and their split ---------------------------------------------------------------
 
 
