@@ -9,6 +9,7 @@ the data. A second checksum, of the entry's own contents, tells a damaged one.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -82,12 +83,14 @@ class CacheEntry:
             return
         try:
             _write(self.path, content)
-            for path in self._superfluous():
-                path.unlink(missing_ok=True)
         except OSError as error:
             getLogger().info(
                 f"prepared data are not kept ({error}); set data_cache to a folder to write to"
             )
+            return
+        with suppress(OSError):  # another process may be at it
+            for path in self._superfluous():
+                path.unlink(missing_ok=True)
 
     def _checksum(self) -> str:
         files = sha256_of_files(path for path in self._sources if path.is_file())
