@@ -84,6 +84,7 @@ def _counted(
     """
     import torch
 
+    scores, target = scores.detach(), target.detach()
     cases, columns = scores.shape
     rows = max(SCORES_AT_ONCE.get(scores.device.type, scores.numel()) // columns, 1)
     largest = scores.new_empty(cases)

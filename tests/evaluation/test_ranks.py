@@ -109,6 +109,13 @@ def test_scores_compared_in_portions_give_the_same_ranks(monkeypatch, at_once, l
         rank_of_target(scores, scores[:, 0], True, valid)
 
 
+def test_scores_that_still_carry_gradients():
+    scores = torch.tensor([[0.9, 0.5, 0.1]], requires_grad=True)
+    found = rank_of_target(scores, scores[:, 1], True)
+    assert found.tolist() == [2.0]
+    assert not found.requires_grad
+
+
 def test_mixed_dtypes_are_refused():
     with pytest.raises(ScoreError, match=r"float32 but the targets' scores torch.float64"):
         rank_of_target(torch.zeros(1, 2), torch.zeros(1, dtype=torch.float64), False)
