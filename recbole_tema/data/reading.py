@@ -1,5 +1,6 @@
 """What is read of a data set beside RecBole's own ways: its files and histories that come split."""
 
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +34,9 @@ def read_split_histories(files: DatasetFiles) -> tuple[pd.DataFrame, list[int], 
     """All events of the pre-split histories, histories a split, and events a history."""
     parts = [read_histories(files.split_inter(split)) for split in SPLITS]
     frame = pd.concat(parts, ignore_index=True)
-    items = (frame[HISTORY] + " " + frame[ITEM]).str.split()
-    lengths = items.str.len().to_numpy(dtype=np.int64)
-    events = pd.DataFrame(
-        {
-            USER: np.repeat(frame[USER].to_numpy(), lengths),
-            ITEM: np.concatenate(items.to_list()),
-        }
-    )
+    columns = frame[HISTORY], frame[ITEM]
+    histories = [f"{first} {last}".split() for first, last in zip(*columns, strict=True)]
+    lengths = np.fromiter(map(len, histories), dtype=np.int64, count=len(histories))
+    items = np.array(list(chain.from_iterable(histories)), dtype=object)
+    events = pd.DataFrame({USER: np.repeat(frame[USER].to_numpy(), lengths), ITEM: items})
     return events, [len(part) for part in parts], lengths
