@@ -49,13 +49,29 @@ class Settings:
 # ---- our way -------------------------------------------------------------------------------------
 
 
-def our_preparation(settings: Settings) -> Measured:
-    """From the files to the first batch of test cases."""
-    config, measured = _our_config(settings), Measured()
+def our_preparation(settings: Settings, data_cache: str | bool) -> Measured:
+    """From the files, or the cache, to the first batches of training rows and of test cases."""
+    config, measured = _our_config(settings, data_cache), Measured()
     with measured.timed():
-        test = _our_loader(config)
+        dataset = CrossDomainDataset(config)
+        train, _, test = data_preparation(config, dataset)
+        next(iter(train))
         next(iter(test))
     measured.cases = measured.all_cases = len(test.cases)
+    return measured
+
+
+def our_tables(settings: Settings, data_cache: str | bool) -> Measured:
+    """Features and tags of a loaded data set; the cache, if there is one, holds the tags by then.
+
+    Notes: ``tables``, how many of them the data set has.
+    """
+    dataset, measured = CrossDomainDataset(_our_config(settings, data_cache)), Measured()
+    if data_cache:
+        dataset.tags()
+    with measured.timed():
+        tables = [dataset.features("text"), dataset.features("image"), dataset.tags()]
+    measured.notes["tables"] = sum(table is not None for table in tables)
     return measured
 
 
@@ -77,8 +93,9 @@ def our_ranking(settings: Settings, modes: Sequence[str]) -> Measured:
     return measured
 
 
-def _our_config(settings: Settings) -> TEMAConfig:
-    config = TEMAConfig(settings.model, settings.dataset, config_dict=_common_keys(settings))
+def _our_config(settings: Settings, data_cache: str | bool = False) -> TEMAConfig:
+    keys = {**_common_keys(settings), "data_cache": data_cache}
+    config = TEMAConfig(settings.model, settings.dataset, config_dict=keys)
     sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
     if not sequential or trains_on_windows(config.model_class):
         raise ValueError(
@@ -97,10 +114,11 @@ def _our_loader(config: TEMAConfig) -> CaseLoader:
 
 
 def recbole_preparation(settings: Settings) -> Measured:
-    """From the files to the first batch of test cases."""
+    """From the files to the first batches of training rows and of test cases."""
     config, measured = _recbole_config(settings, FULL), Measured()
     with measured.timed():
-        _, _, test = recbole_data_preparation(config, SequentialDataset(config))
+        train, _, test = recbole_data_preparation(config, SequentialDataset(config))
+        next(iter(train))
         next(iter(test))
     measured.cases = measured.all_cases = len(test.dataset)
     return measured

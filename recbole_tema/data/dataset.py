@@ -2,7 +2,9 @@
 
 import copy
 import warnings
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +17,28 @@ from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType
 from torch import Tensor
 
+from recbole_tema.data.cache import CacheEntry, cache_folder
 from recbole_tema.data.item_features import FrozenFeatures, ItemTags, load_features, load_tags
+from recbole_tema.data.prepared import can_be_kept, restore, settings_of, to_content
+from recbole_tema.data.reading import read_split_histories, refuse_filters, table_files
 from recbole_tema.data.sequences import Histories, Ints, Rows, leave_one_out, whole_rows
 from recbole_tema.formats import (
     ALL_DOMAINS,
     DOMAIN,
     FEATURE_KINDS,
-    HISTORY,
     ITEM,
-    SPLITS,
     TIME,
     USER,
     DatasetFiles,
     FormatError,
-    read_histories,
     read_interactions,
+    read_items,
     sha256_of_files,
+    sha256_of_tokens,
 )
 
-# RecBole's settings that drop interactions.
-FILTERS = ("rm_dup_inter", "val_interval", "user_inter_num_interval", "item_inter_num_interval")
+# RecBole's default of user_inter_num_interval and item_inter_num_interval.
+ANY_NUMBER = "[0,inf)"
 
 
 class CrossDomainDataset(SequentialDataset):
@@ -57,16 +61,43 @@ class CrossDomainDataset(SequentialDataset):
     domains: list[str]
     domain_ranges: list[tuple[int, int]]
     rows: Rows
+    _histories: Histories
+    _file_tokens: list[str]
+    _split_sizes: list[int]
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.domain_ranges = self._find_domain_ranges()
-        self._histories = self._sorted_histories()
 
     # ---- reading -----------------------------------------------------------------------------
 
+    def _from_scratch(self) -> None:
+        self.files = DatasetFiles(Path(self.config["data_path"]))
+        if self.config["benchmark_filename"] is not None:
+            refuse_filters(self.config)
+        # What a subclass prepares may be something else.
+        kept = type(self) is CrossDomainDataset and can_be_kept(self.config)
+        self._cache_folder = cache_folder(self.config, self.files) if kept else None
+        entry = self._cache_entry("data", settings_of(self.config), table_files(self.files))
+        content = entry.read() if entry else None
+        if content is None:
+            super()._from_scratch()
+            self._histories = self._sorted_histories()
+            if entry:
+                entry.write(to_content(self))
+        else:
+            self._get_preset()
+            self._get_field_from_config()
+            restore(self, content)
+
+    def _cache_entry(
+        self, name: str, settings: Mapping[str, Any], sources: Sequence[Path]
+    ) -> CacheEntry | None:
+        if self._cache_folder is None:
+            return None
+        return CacheEntry(self._cache_folder, f"{self.files.name}.{name}", settings, sources)
+
     def _load_data(self, token: str, dataset_path: str) -> None:
-        self.files = DatasetFiles(Path(dataset_path))
         if not self.files.folder.is_dir():
             raise FormatError(
                 f"no data set {token!r}: {self.files.folder} does not exist. Build one with "
@@ -79,33 +110,23 @@ class CrossDomainDataset(SequentialDataset):
     def _load_inter_feat(self, token: str, dataset_path: str) -> None:
         if self.benchmark_filename_list is None:
             frame = read_interactions(self.files.inter)
+            self._split_sizes = []
         else:
-            for key in FILTERS:
-                if self.config.external_config_dict.get(key) is not None:
-                    raise ValueError(
-                        f"{key}: the histories of {token} come split and are kept whole; filter "
-                        "the raw data instead"
-                    )
-            frame, self._split_sizes, self._history_lengths = self._read_split_histories()
+            frame, self._split_sizes, self._history_lengths = read_split_histories(self.files)
         renamed = {USER: self.uid_field, ITEM: self.iid_field, TIME: self.time_field}
         self.inter_feat = frame.rename(columns=renamed)
         for field in self.inter_feat:
             kind = FeatureType.FLOAT if field == self.time_field else FeatureType.TOKEN
             self.set_field_property(field, kind, FeatureSource.INTERACTION, 1)
 
-    def _read_split_histories(self) -> tuple[pd.DataFrame, list[int], Ints]:
-        """All events of the pre-split histories, histories a split, and events a history."""
-        parts = [read_histories(self.files.split_inter(split)) for split in SPLITS]
-        frame = pd.concat(parts, ignore_index=True)
-        items = (frame[HISTORY] + " " + frame[ITEM]).str.split()
-        lengths = items.str.len().to_numpy(dtype=np.int64)
-        events = pd.DataFrame(
-            {
-                USER: np.repeat(frame[USER].to_numpy(), lengths),
-                ITEM: np.concatenate(items.to_list()),
-            }
-        )
-        return events, [len(part) for part in parts], lengths
+    def _load_feat(self, filepath: str, source: Any) -> pd.DataFrame | None:
+        # RecBole's reader takes all columns of a file through Python, also those nobody wants.
+        plain = {ITEM, DOMAIN}
+        if source != FeatureSource.ITEM or self._get_load_and_unload_col(source) != (plain, None):
+            return super()._load_feat(filepath, source)
+        for field in (ITEM, DOMAIN):
+            self.set_field_property(field, FeatureType.TOKEN, source, 1)
+        return read_items(Path(filepath))[[ITEM, DOMAIN]]
 
     def _in_domain_order(self, item_feat: pd.DataFrame | None) -> pd.DataFrame:
         if item_feat is None or DOMAIN not in item_feat:
@@ -150,6 +171,17 @@ class CrossDomainDataset(SequentialDataset):
         # RecBole sorts unstably here, which would change who is whose target.
         by_time = self.inter_feat.sort_values(self.time_field, kind="stable")
         self.inter_feat = by_time.drop_duplicates([self.uid_field, self.iid_field], keep=keep)
+
+    def _filter_inter_by_user_or_item(self) -> None:
+        # Every event's item has its row, as long as no value filter dropped rows.
+        if self.config["val_interval"] or self.user_feat is not None:
+            super()._filter_inter_by_user_or_item()
+
+    def _filter_by_inter_num(self) -> None:
+        # RecBole counts all tokens also where any number will do.
+        asked = [self.config[f"{who}_inter_num_interval"] for who in ("user", "item")]
+        if any(interval not in (None, ANY_NUMBER) for interval in asked):
+            super()._filter_by_inter_num()
 
     def _get_remap_list(self, field_list: np.ndarray) -> list[tuple[pd.DataFrame, str, Any]]:
         # Item ids follow the order of the items, not of the interactions. Pre-split data name the
@@ -210,7 +242,10 @@ class CrossDomainDataset(SequentialDataset):
 
     def tags(self) -> ItemTags | None:
         """The items' tags with scores; None where the data set has none."""
-        return load_tags(self.files, self._file_tokens, self._item_tokens)
+        tokens = {"file": self._file_tokens, "ids": self._item_tokens}
+        settings = {name: sha256_of_tokens(each) for name, each in tokens.items()}
+        entry = self._cache_entry("tags", settings, [self.files.tags])
+        return load_tags(self.files, self._file_tokens, self._item_tokens, entry)
 
     @property
     def _item_tokens(self) -> list[str]:
@@ -226,9 +261,8 @@ class CrossDomainDataset(SequentialDataset):
 
     def checksum(self) -> str:
         """sha256 over every file of the data set that a run may read."""
-        inter = [self.files.inter, *(self.files.split_inter(split) for split in SPLITS)]
         features = [self.files.features(kind) for kind in FEATURE_KINDS]
-        paths = [*inter, self.files.items, *features, self.files.tags]
+        paths = [*table_files(self.files), *features, self.files.tags]
         return sha256_of_files(path for path in paths if path.is_file())
 
     def _sorted_histories(self) -> Histories:
@@ -249,18 +283,9 @@ class CrossDomainDataset(SequentialDataset):
         """Training histories, validation cases, test cases."""
         if self.benchmark_filename_list is None:
             return leave_one_out(self._histories)
-        train, valid, test = (self._part_of_histories(part) for part in range(3))
+        bounds = np.concatenate([[0], np.cumsum(self._split_sizes)])
+        train, valid, test = (self._histories.part(a, b) for a, b in pairwise(bounds))
         return train, whole_rows(valid), whole_rows(test)
-
-    def _part_of_histories(self, part: int) -> Histories:
-        first = sum(self._split_sizes[:part])
-        last = first + self._split_sizes[part]
-        offsets = self._histories.offsets[first : last + 1]
-        return Histories(
-            self._histories.items[offsets[0] : offsets[-1]],
-            offsets - offsets[0],
-            self._histories.users[first:last],
-        )
 
     def with_rows(self, rows: Rows, events: Interaction) -> "CrossDomainDataset":
         """This data set with ``rows`` to cut and ``events`` (user and item of each) to count."""
@@ -282,7 +307,7 @@ class CrossDomainDataset(SequentialDataset):
         index = np.atleast_1d(np.asarray(index))
         fields = {self.uid_field: self.rows.users[index], self.iid_field: self.rows.targets[index]}
         if self.reads_histories:
-            items, lengths = self.rows.inputs(index, self.row_width)
+            items, lengths = self.rows.inputs(index, self.row_width, self.width_step)
             fields[self.item_id_list_field] = items
             fields[self.item_list_length_field] = lengths
         batch = Interaction({name: torch.from_numpy(value) for name, value in fields.items()})
@@ -291,3 +316,4 @@ class CrossDomainDataset(SequentialDataset):
     # Set by `recbole_tema.data.loaders` for the model at hand.
     reads_histories: bool = True
     row_width: int | None = None
+    width_step: int | None = None

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recbole_tema.data.cache import CacheEntry, Content
+from recbole_tema.data.sequences import ranges
 from recbole_tema.formats import (
     DatasetFiles,
     FormatError,
@@ -74,17 +76,21 @@ def load_features(
     if stored.kind != kind:
         raise FormatError(f"{path}: holds {stored.kind} vectors, expected {kind}; encode them anew")
     row = {token: at for at, token in enumerate(file_tokens)}
-    order = [row[token] for token in id_tokens]
-    present = stored.present[order]
-    vectors = np.where(present[:, None], stored.vectors[order], 0)
-    return FrozenFeatures(
-        vectors=_below_padding(torch.from_numpy(vectors.astype(np.float32))),
-        present=_below_padding(torch.from_numpy(present)),
-        encoder=stored.encoder,
-    )
+    order = np.array([row[token] for token in id_tokens])
+    # Written once, where it stays: the vectors of large data sets take gigabytes.
+    vectors = np.zeros((len(order) + 1, stored.dims), dtype=np.float32)
+    np.take(stored.vectors, order, axis=0, out=vectors[1:], mode="clip")
+    present = np.append(False, stored.present[order])
+    vectors[~present] = 0
+    return FrozenFeatures(torch.from_numpy(vectors), torch.from_numpy(present), stored.encoder)
 
 
-def load_tags(files: DatasetFiles, file_tokens: list[str], id_tokens: list[str]) -> ItemTags | None:
+def load_tags(
+    files: DatasetFiles,
+    file_tokens: list[str],
+    id_tokens: list[str],
+    entry: CacheEntry | None = None,
+) -> ItemTags | None:
     """The tags of the items by item id, or None without a tags file.
 
     The tag list is sorted by name, so that it does not depend on the order of the file.
@@ -93,12 +99,25 @@ def load_tags(files: DatasetFiles, file_tokens: list[str], id_tokens: list[str])
         files: the data set's files.
         file_tokens: item tokens of the ``.item`` file, each of which must have its line.
         id_tokens: the tokens of item ids 1, 2, … N.
+        entry: where the tags of these items are kept, apart from the vectors of their strings.
 
     Raises:
         FormatError: the tags or the vectors of the tag strings do not fit the data set.
     """
     if not files.tags.is_file():
         return None
+    content = entry.read() if entry else None
+    if content is None:
+        content = _tags_of_items(files, file_tokens, id_tokens)
+        if entry:
+            entry.write(content)
+    names = content.about
+    index, scores = (torch.from_numpy(content.arrays[name]) for name in ("index", "scores"))
+    return ItemTags(names, index, scores, _tag_vectors(files.features("tag"), names))
+
+
+def _tags_of_items(files: DatasetFiles, file_tokens: list[str], id_tokens: list[str]) -> Content:
+    """``names``, ``index`` and ``scores`` of :class:`ItemTags`."""
     tags = read_tags(files.tags, known_items=file_tokens)
     names = tag_vocabulary({token: tags[token] for token in id_tokens})
     if not names:
@@ -107,14 +126,14 @@ def load_tags(files: DatasetFiles, file_tokens: list[str], id_tokens: list[str])
             f"{files.folder}, or leave tag out of modalities"
         )
     number = {name: at + 1 for at, name in enumerate(names)}
-    most = max(len(tags[token]) for token in id_tokens)
-    index = torch.zeros(len(id_tokens) + 1, most, dtype=torch.long)
-    scores = torch.zeros(len(id_tokens) + 1, most)
-    for item, token in enumerate(id_tokens, start=1):
-        if own := tags[token]:
-            index[item, : len(own)] = torch.tensor([number[name] for name in own])
-            scores[item, : len(own)] = torch.tensor(list(own.values()))
-    return ItemTags(names, index, scores, _tag_vectors(files.features("tag"), names))
+    owned = [tags[token] for token in id_tokens]
+    counts = np.fromiter(map(len, owned), dtype=np.int64, count=len(owned))
+    shape = (len(owned) + 1, int(counts.max()))
+    cells = np.repeat(np.arange(1, len(owned) + 1), counts), ranges(np.zeros_like(counts), counts)
+    index, scores = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.float32)
+    index[cells] = [number[name] for own in owned for name in own]
+    scores[cells] = [score for own in owned for score in own.values()]
+    return Content(names, {"index": index, "scores": scores})
 
 
 def _tag_vectors(path: Path, names: list[str]) -> Tensor | None:
@@ -127,10 +146,6 @@ def _tag_vectors(path: Path, names: list[str]) -> Tensor | None:
             f"{path}: no vector for {len(missing)} of the {len(names)} tags, first {missing[:3]}; "
             "the tags changed after they were encoded: run recbole-tema-data encode --what tag"
         )
-    vectors = stored.vectors[[row[name] for name in names]].astype(np.float32)
-    return _below_padding(torch.from_numpy(vectors))
-
-
-def _below_padding(rows: Tensor) -> Tensor:
-    """``rows`` with a row of zeros (False) in front, for id 0."""
-    return torch.cat([torch.zeros_like(rows[:1]), rows])
+    vectors = np.zeros((len(names) + 1, stored.dims), dtype=np.float32)
+    vectors[1:] = stored.vectors[[row[name] for name in names]]
+    return torch.from_numpy(vectors)

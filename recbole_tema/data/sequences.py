@@ -5,6 +5,7 @@ materialised per prefix: memory grows with events, not with events x maximum len
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,12 @@ class Histories:
     def __len__(self) -> int:
         return len(self.users)
 
+    def part(self, first: int, stop: int) -> "Histories":
+        """The histories ``first`` … ``stop`` - 1."""
+        offsets = self.offsets[first : stop + 1]
+        items = self.items[offsets[0] : offsets[-1]]
+        return Histories(items, offsets - offsets[0], self.users[first:stop])
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -48,7 +55,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.users)
 
-    @property
+    @cached_property
     def targets(self) -> Ints:
         """(R,) the last item of each row."""
         return self.items[self.stops - 1]
@@ -58,20 +65,26 @@ class Rows:
         starts = np.maximum(self.starts, self.stops - 1 - max_length)
         return Rows(self.items, starts, self.stops, self.users)
 
-    def inputs(self, index: Ints, width: int | None = None) -> tuple[Ints, Ints]:
+    def inputs(
+        self, index: Ints, width: int | None = None, step: int | None = None
+    ) -> tuple[Ints, Ints]:
         """The input items of some rows, padded behind with 0.
 
         Args:
             index: (B,) row numbers.
             width: columns of the result; None: as many as the longest input needs, at least one.
+            step: of ``width``, only as many as the longest input needs, in multiples of this.
 
         Returns:
             (B, width) items and (B,) lengths.
         """
         starts = self.starts[index]
         lengths = self.stops[index] - 1 - starts
+        needed = max(int(lengths.max(initial=0)), 1)
         if width is None:
-            width = max(int(lengths.max(initial=0)), 1)
+            width = needed
+        elif step is not None:
+            width = min(width, -(-needed // step) * step)
         columns = np.arange(width)
         inside = columns < lengths[:, None]
         # Clipped, so that padding reads some item before it is overwritten.

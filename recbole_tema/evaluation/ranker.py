@@ -21,6 +21,12 @@ from recbole_tema.models.sharding import SliceScorer
 # Pairs of case and item that a model without full_sort_predict scores at once.
 PAIRS_AT_ONCE = 1 << 17
 
+# RecBole's sequential models whose scores are products of what `forward` makes of a history and the
+# items' embeddings, so that some items can be scored alone.
+DOT_PRODUCT = frozenset(
+    {"GCSAN", "GRU4Rec", "LightSANs", "NARM", "SASRec", "SINE", "SRGNN", "STAMP"}
+)
+
 
 class CaseRanker:
     """Ranks the targets of all cases; the sampled candidates are drawn once, for all models.
@@ -142,11 +148,15 @@ def scores_in_domain(
 ) -> Tensor | None:
     """The model's scores of one domain's items, (B, stop - first).
 
-    Our models score a domain's items alone (``domain_scores``); RecBole's score all items, of which
-    the domain's are kept. None: the model can only score single pairs.
+    Our models score a domain's items alone (``domain_scores``), and so do those of RecBole's that
+    allow it; the others score all items, of which the domain's are kept. None: the model can only
+    score single pairs.
     """
     if hasattr(model, "domain_scores"):
         return model.domain_scores(interaction, domain)
+    if type(model).__name__ in DOT_PRODUCT and type(model).__module__.startswith("recbole."):
+        histories = model.forward(interaction[model.ITEM_SEQ], interaction[model.ITEM_SEQ_LEN])
+        return histories @ model.item_embedding.weight[first:stop].T
     try:
         scores = model.full_sort_predict(interaction)
     except NotImplementedError:

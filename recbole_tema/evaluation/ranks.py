@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:  # only a tensor's own methods are used, so reports need no torch to read metrics
+if TYPE_CHECKING:  # imported where it is used, so that reports need no torch to read metrics
     import torch
+
+SCORES_AT_ONCE = {"cpu": 1 << 18}
+"""Scores compared together, by kind of device: what is left in the cache is read again at little
+cost. Devices that are not named compare all scores of a batch at once."""
+
+LARGEST_FLOAT32_COUNT = 1 << 24
 
 CASES_PER_DRAW = 1024
 """Cases drawn together. It bounds the memory; a change of it changes which candidates are drawn."""
@@ -55,24 +61,52 @@ def rank_of_target(
         raise ScoreError(
             f"valid must have the scores' shape {tuple(scores.shape)}, got {tuple(valid.shape)}"
         )
-    if valid is not None:
-        scores = scores.masked_fill(~valid, float("-inf"))
-    target = target_score[:, None]
-    # A maximum passes a NaN on and is ten times faster than looking at every score.
+    largest, higher, tied = _counted(scores, target_score[:, None], valid)
     _refuse(
-        scores.amax(dim=1).isnan() | target_score.isnan(),
+        largest.isnan() | target_score.isnan(),
         "has a NaN score; look for a division by zero, a log of 0 or an exploded parameter",
     )
-    higher, tied = scores > target, scores == target
-    if valid is not None:
-        tied &= valid  # padding ties with a target at -inf
-    rivals = tied.sum(dim=1) - int(target_in_scores)
+    rivals = tied - int(target_in_scores)
     _refuse(
         rivals < 0,
         "has a target whose score is not among its candidates' scores; "
         "gather the target's score from the scores, do not compute it a second time",
     )
-    return 1.0 + higher.sum(dim=1).double() + 0.5 * rivals.double()
+    return 1.0 + higher + 0.5 * rivals
+
+
+def _counted(
+    scores: torch.Tensor, target: torch.Tensor, valid: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of each case the largest score, and how many are above and equal to ``target`` (B, 1).
+
+    Returns shapes (B,): the scores' dtype, with NaN where any score is one, and two float64.
+    """
+    import torch
+
+    scores, target = scores.detach(), target.detach()
+    cases, columns = scores.shape
+    rows = max(SCORES_AT_ONCE.get(scores.device.type, scores.numel()) // columns, 1)
+    largest = scores.new_empty(cases)
+    higher, tied = scores.new_empty(2, cases, dtype=torch.float64)
+    # Comparisons are written, and added up, as floats: torch adds up bools ten times slower.
+    exact = torch.float32 if columns <= LARGEST_FLOAT32_COUNT else torch.float64
+    buffer = scores.new_empty(min(rows, cases), columns, dtype=exact)
+    for start in range(0, cases, rows):
+        part = slice(start, start + rows)
+        some, own = scores[part], target[part]
+        mask = None if valid is None else valid[part]
+        if mask is not None:
+            some = some.masked_fill(~mask, float("-inf"))
+        count = buffer[: len(some)]
+        # A maximum passes a NaN on and is ten times faster than looking at every score.
+        largest[part] = some.amax(dim=1)
+        higher[part] = torch.gt(some, own, out=count).sum(dim=1)
+        torch.eq(some, own, out=count)
+        if mask is not None:
+            count *= mask  # padding ties with a target at -inf
+        tied[part] = count.sum(dim=1)
+    return largest, higher, tied
 
 
 def _refuse(bad: torch.Tensor, what: str) -> None:
@@ -193,7 +227,7 @@ def _draw_subsets(
 
     Where more than half is wanted, what to leave out is drawn instead: draws then seldom collide.
 
-    Returns int64 (n, n_wanted), with a row's end filled by n_allowed[i], and the counts (n,).
+    Returns int32 (n, n_wanted), with a row's end filled by n_allowed[i], and the counts (n,).
     """
     leave_out = n_allowed < 2 * n_wanted
     n_drawn = np.where(leave_out, np.maximum(n_allowed - n_wanted, 0), n_wanted)
@@ -219,11 +253,12 @@ def _draw_distinct(
     Repeats are drawn anew until there are none. Each step treats all numbers alike and never holds
     more than n_drawn of them, so every subset of that size is equally likely.
 
-    Returns int64 (n, width), ascending; a row's end is filled by numbers from high[i] on.
+    Returns int32 (n, width), ascending; a row's end is filled by numbers from high[i] on.
     """
     columns = np.arange(width)
     numbers = generator.integers(0, np.maximum(high, 1)[:, None], size=(len(high), width))
     numbers = np.where(columns < n_drawn[:, None], numbers, high[:, None] + columns)
+    numbers = numbers.astype(np.int32)  # half the bytes to sort; item ids are int32 too
     numbers.sort(axis=1)
     unsettled = np.arange(len(high))
     while unsettled.size:

@@ -123,9 +123,6 @@ def sha256_of_files(paths: Iterable[Path]) -> str:
 
 def sha256_of_tokens(tokens: Sequence[str]) -> str:
     """SHA-256 of a list of tokens, its order included, as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for token in tokens:
-        data = token.encode()
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
-    return digest.hexdigest()
+    encoded = [token.encode() for token in tokens]
+    framed = (part for data in encoded for part in (len(data).to_bytes(8, "little"), data))
+    return hashlib.sha256(b"".join(framed)).hexdigest()

@@ -31,9 +31,16 @@ LONGEST_FIELD = 131_000
 
 def read_interactions(path: Path) -> pd.DataFrame:
     """Read ``user_id`` str, ``item_id`` str, ``timestamp`` float64, one row an interaction."""
-    frame = _read(path, required=INTERACTION_COLUMNS)
+    try:
+        frame = _read(path, required=INTERACTION_COLUMNS, numbers=(TIME,))
+        good = bool(np.isfinite(frame[TIME].to_numpy()).all())
+    except ValueError:  # a FormatError too, which comes again below
+        good = False
+    if not good:  # once more as text, for an error that quotes the file
+        frame = _read(path, required=INTERACTION_COLUMNS)
     _require_values(path, frame, (USER, ITEM, TIME))
-    frame[TIME] = _times(path, frame[TIME])
+    if not good:
+        frame[TIME] = _times(path, frame[TIME])
     return frame
 
 
@@ -107,8 +114,16 @@ def _write(path: Path, frame: pd.DataFrame) -> None:
         )
 
 
-def _read(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
-    """The wanted columns of an atomic file as str, without their types in the names."""
+def _read(
+    path: Path,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    numbers: Sequence[str] = (),
+) -> pd.DataFrame:
+    """The wanted columns of an atomic file, without their types in the names.
+
+    They are str; ``numbers`` are float64, and a ValueError where one is no number.
+    """
     path = Path(path)
     try:
         with open(path, encoding="utf-8") as file:
@@ -138,7 +153,8 @@ def _read(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> 
                 sep="\t",
                 header=0,
                 names=names,
-                dtype=str,
+                dtype={name: np.float64 if name in numbers else str for name in names},
+                float_precision="round_trip",
                 na_filter=False,
                 index_col=False,
                 skip_blank_lines=False,

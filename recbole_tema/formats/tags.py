@@ -1,7 +1,6 @@
 """``NAME.tags.jsonl``: the scored tags of each item, one readable line an item."""
 
 import json
-import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -22,6 +21,7 @@ def read_tags(path: Path, known_items: Collection[str] | None = None) -> Tags:
     if not path.is_file():
         raise FormatError(f"{path}: no such file; make it with `recbole-tema-data tag`")
     tags: Tags = {}
+    printable: set[str] = set()
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             where = f"{path}, line {number}"
@@ -40,7 +40,7 @@ def read_tags(path: Path, known_items: Collection[str] | None = None) -> Tags:
                 )
             if record[ITEM] in tags:
                 raise FormatError(f"{where}: item {record[ITEM]!r} has a line above already")
-            tags[record[ITEM]] = _checked(where, record["tags"])
+            tags[record[ITEM]] = _checked(where, record["tags"], printable)
     if known_items is not None:
         known = set(known_items)
         extra = [item for item in tags if item not in known]
@@ -56,9 +56,10 @@ def read_tags(path: Path, known_items: Collection[str] | None = None) -> Tags:
 
 def write_tags(path: Path, tags: Mapping[str, Mapping[str, float]]) -> None:
     """Write ``{item: {tag: score}}`` in the order given; an item without tags has ``{}``."""
+    printable: set[str] = set()
     with atomic_write(path) as beside, open(beside, "w", encoding="utf-8") as file:
         for item, scores in tags.items():
-            _checked(f"{path}, item {item!r}", scores)
+            _checked(f"{path}, item {item!r}", scores, printable)
             file.write(json.dumps({ITEM: item, "tags": dict(scores)}, ensure_ascii=False) + "\n")
 
 
@@ -67,11 +68,14 @@ def tag_vocabulary(tags: Mapping[str, Mapping[str, float]]) -> list[str]:
     return sorted({tag for scores in tags.values() for tag in scores})
 
 
-def _checked(where: str, scores: Mapping[str, float]) -> dict[str, float]:
+def _checked(where: str, scores: Mapping[str, float], printable: set[str]) -> dict[str, float]:
+    """The scores as floats; ``printable`` gathers the tags that were found to be printable text."""
     for tag, score in scores.items():
-        if not tag.strip() or not tag.isprintable():
-            raise FormatError(f"{where}: {tag!r} is no tag; expected printable text")
+        if tag not in printable:
+            if not tag.strip() or not tag.isprintable():
+                raise FormatError(f"{where}: {tag!r} is no tag; expected printable text")
+            printable.add(tag)
         number = isinstance(score, int | float) and not isinstance(score, bool)
-        if not number or not math.isfinite(score) or not 0 <= score <= 1:
+        if not number or not 0 <= score <= 1:  # NaN is neither
             raise FormatError(f"{where}: tag {tag!r} has score {score!r}, expected one in [0, 1]")
     return {tag: float(score) for tag, score in scores.items()}

@@ -279,6 +279,14 @@ def test_a_history_with_an_unknown_item_is_refused(tiny_dataset, load):
         load(tiny)
 
 
+def test_an_item_with_two_rows_is_refused(tiny_dataset, load):
+    tiny = tiny_dataset()
+    with open(tiny.files.items, "a", encoding="utf-8") as file:
+        file.write("f1\tfood\n")
+    with pytest.raises(FormatError, match=r"tiny\.item.*item 'f1' stands on line"):
+        load(tiny)
+
+
 # ---- histories and their split ---------------------------------------------------------------
 
 
@@ -397,8 +405,8 @@ def test_loading_warns_of_nothing(tiny_dataset, load, recwarn):
 
 def test_the_checksum_follows_every_file(tiny_dataset, load):
     tiny = tiny_dataset()
-    before = load(tiny).checksum()
-    assert load(tiny).checksum() == before
+    before = load(tiny, data_cache=False).checksum()
+    assert load(tiny, data_cache=False).checksum() == before
     seen = {before}
     paths = [path for path in tiny.files.folder.iterdir() if path != tiny.files.properties]
     assert len(paths) == 6  # interactions, items, three matrices, tags

@@ -198,3 +198,24 @@ def test_the_callers_arrays_stay_as_they_are():
     batch, _ = rows.inputs(np.array([0]))
     batch[:] = 99
     assert histories.items.tolist() == items.tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "step", "expected"),
+    [
+        ([0], None, None, 1),
+        ([2], None, None, 5),
+        ([0, 2], 8, None, 8),
+        ([0], 8, 3, 3),
+        ([0, 1], 8, 3, 3),
+        ([2], 8, 3, 6),
+        ([2], 5, 3, 5),  # never wider than the width
+    ],
+)
+def test_the_width_of_inputs(rows, width, step, expected):
+    inputs_of = flat([[1, 2], [3, 4, 5, 6], [7, 8, 9, 10, 11, 12]], [1, 2, 3])
+    items, lengths = whole_rows(inputs_of).inputs(np.array(rows), width, step)
+    assert items.shape == (len(rows), expected)
+    read = [row[:length].tolist() for row, length in zip(items, lengths, strict=True)]
+    assert read == [[[1], [3, 4, 5], [7, 8, 9, 10, 11]][row] for row in rows]
+    assert all(not row[length:].any() for row, length in zip(items, lengths, strict=True))

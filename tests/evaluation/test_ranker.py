@@ -1,5 +1,6 @@
 """Ranks of models whose scores are a known table, under both kinds of candidates."""
 
+import copy
 import math
 
 import numpy as np
@@ -7,8 +8,8 @@ import pytest
 import torch
 
 from recbole_tema.data.dataset import CrossDomainDataset
-from recbole_tema.data.loaders import data_preparation
-from recbole_tema.evaluation.ranker import CaseRanker
+from recbole_tema.data.loaders import ANY_WIDTH, data_preparation
+from recbole_tema.evaluation.ranker import DOT_PRODUCT, CaseRanker, scores_in_domain
 from recbole_tema.evaluation.ranks import ScoreError
 from recbole_tema.formats import PRE_SPLIT
 
@@ -108,6 +109,47 @@ def test_pairs_rank_like_whole_rows(loader, monkeypatch, modes):
     ranks = [rank(model, CPU) for model in tables]
     for mode in modes:
         assert ranks[0][mode].tolist() == ranks[1][mode].tolist() == ranks[2][mode].tolist()
+
+
+@pytest.mark.parametrize("name", sorted(DOT_PRODUCT | ANY_WIDTH))
+def test_recboles_models_score_the_same_the_short_way(loader, tiny_dataset, name, monkeypatch):
+    longest = 20
+    rng = np.random.default_rng(1)
+    items = [*(f"f{n}" for n in range(1, 13)), *(f"k{n}" for n in range(1, 10))]
+    lengths = rng.integers(3, 26, size=60)
+    histories = [(f"u{n}", rng.choice(items, size=length)) for n, length in enumerate(lengths)]
+    test = loader(
+        name, tiny_dataset(histories=histories), MAX_ITEM_LIST_LENGTH=longest, eval_batch_size=8
+    )
+    torch.manual_seed(4)
+    model = test.dataset.config.model_class(test.dataset.config, test.dataset).eval()
+    widths = []
+    with torch.no_grad():
+        for parameter in model.parameters():  # a bias may start at zero
+            parameter.add_(0.5 * torch.randn(parameter.shape))
+        full = copy.copy(test.dataset)
+        full.width_step = None
+        for batch in test:
+            first, stop = test.dataset.domain_ranges[batch.domain]
+            wide = full[batch.cases]
+            assert wide["item_id_list"].shape[1] == longest
+            widths.append(batch.interaction["item_id_list"].shape[1])
+            expected = model.full_sort_predict(wide).view(len(wide), -1)[:, first:stop]
+            with monkeypatch.context() as patched:
+                if name in DOT_PRODUCT:
+                    patched.setattr(model, "full_sort_predict", None)
+                found = scores_in_domain(model, batch.interaction, batch.domain, first, stop)
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+            assert expected.std() > 0.1
+    assert (min(widths) < longest) == (name in ANY_WIDTH)
+
+
+def test_a_model_that_is_only_called_like_one_of_recboles_is_asked_for_all_its_scores(loader):
+    test = loader()
+    table = Table(test.dataset.user_num)
+    namesake = type("SASRec", (Table,), {})(test.dataset.user_num)
+    ranks = [CaseRanker(test, ["full"], seed=1).ranks(model, CPU) for model in (table, namesake)]
+    assert ranks[0]["full"].tolist() == ranks[1]["full"].tolist()
 
 
 def test_pairs_are_scored_in_portions(loader, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import recbole_tema
-from recbole_tema.evaluation import metrics_of_ranks
+from recbole_tema.evaluation import metrics_of_ranks, ranks
 from recbole_tema.evaluation.ranks import ScoreError, rank_of_target
 
 INF = math.inf
@@ -84,6 +84,36 @@ def test_scores_are_compared_in_their_own_dtype(dtype):
     # 1 + 1e-9 differs from 1 in float64 alone.
     row = torch.tensor([[1.0 + 1e-9, 1.0]], dtype=torch.float64).to(dtype)
     assert rank_of_target(row, row[:, 1], True).item() == (2.0 if dtype == torch.float64 else 1.5)
+
+
+@pytest.mark.parametrize("at_once", [1, 100, 1000, 10**6])
+@pytest.mark.parametrize("largest", [0, 1 << 24])
+def test_scores_compared_in_portions_give_the_same_ranks(monkeypatch, at_once, largest):
+    monkeypatch.setitem(ranks.SCORES_AT_ONCE, "cpu", at_once)
+    monkeypatch.setattr(ranks, "LARGEST_FLOAT32_COUNT", largest)
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randint(0, 20, (53, 90), generator=generator).float()
+    scores[5, 7] = -INF
+    valid = torch.rand(53, 90, generator=generator) < 0.8
+    valid[:, 0] = True
+    naive = []
+    for row, mask in zip(scores.tolist(), valid.tolist(), strict=True):
+        others = [s for s, counts in zip(row[1:], mask[1:], strict=True) if counts]
+        naive.append(1 + sum(s > row[0] for s in others) + sum(s == row[0] for s in others) / 2)
+    assert rank_of_target(scores, scores[:, 0], True, valid).tolist() == naive
+    scores[41, 3] = math.nan
+    valid[41, 3] = False
+    assert rank_of_target(scores, scores[:, 0], True, valid).tolist() == naive
+    valid[41, 3] = True
+    with pytest.raises(ScoreError, match=r"case 41 .*NaN.*\(1 of 53 cases\)"):
+        rank_of_target(scores, scores[:, 0], True, valid)
+
+
+def test_scores_that_still_carry_gradients():
+    scores = torch.tensor([[0.9, 0.5, 0.1]], requires_grad=True)
+    found = rank_of_target(scores, scores[:, 1], True)
+    assert found.tolist() == [2.0]
+    assert not found.requires_grad
 
 
 def test_mixed_dtypes_are_refused():
