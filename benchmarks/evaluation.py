@@ -8,33 +8,20 @@ ranks only ``--recbole-cases`` test cases; its time for all is extrapolated in p
 """
 
 import argparse
-import contextlib
-import logging
-import multiprocessing
-import os
 import sys
 import tempfile
-import warnings
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from measuring import Measured, peak_mib
-
-# Torch, RecBole and ways.py are imported by each part's own process alone: on Linux the peak memory
-# of a process starts from that of the one that started it.
+from isolated import isolated
+from measuring import Measured
 
 FULL, UNI = "full", "uni999"
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def main() -> None:
     """Measure every part and print the table."""
     options = _options()
-    # The parts' processes get this path too, and measure this checkout, installed or not.
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    for variable in THREAD_VARIABLES:
-        os.environ[variable] = str(options.threads)
     with tempfile.TemporaryDirectory() as cache:
         print(table(_measured(options, cache), options))
 
@@ -57,12 +44,11 @@ def _measured(options: argparse.Namespace, cache: str) -> dict[str, Measured]:
     }
     measured: dict[str, Measured] = {}
     for name, part in parts.items():
-        print(f"{name} …", file=sys.stderr)
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            try:
-                measured[name] = process.submit(run_part, options, *part).result()
-            except ValueError as error:
-                sys.exit(f"evaluation.py: {error}")
+        settings = (options.model, options.dataset, options.data_path)
+        try:
+            measured[name] = isolated("ways", "part", settings, *part, threads=options.threads)
+        except ValueError as error:
+            sys.exit(f"evaluation.py: {error}")
     return measured
 
 
@@ -80,24 +66,6 @@ def _options() -> argparse.Namespace:
         parser.error("--threads and --recbole-cases must be at least 1")
     options.data_path = str(Path(options.data_path).resolve())
     return options
-
-
-def run_part(options: argparse.Namespace, function: str, *arguments: Any) -> Measured:
-    """One part, in the process started for it."""
-    sys.argv = sys.argv[:1]  # RecBole's Config would read the command line
-    warnings.simplefilter("ignore")
-    logging.getLogger().setLevel(logging.ERROR)
-    import torch
-    import ways
-
-    torch.set_num_threads(options.threads)
-    imported = peak_mib()
-    settings = ways.Settings(options.model, options.dataset, options.data_path)
-    # RecBole writes its logs where it runs.
-    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
-        measured: Measured = getattr(ways, function)(settings, *arguments)
-    measured.imported_mib, measured.peak_mib = imported, peak_mib()
-    return measured
 
 
 def table(measured: dict[str, Measured], options: argparse.Namespace) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring import Measured
+from measuring import Measured, peak_mib
 from recbole.config import Config
 from recbole.data import create_samplers
 from recbole.data import data_preparation as recbole_data_preparation
@@ -44,6 +44,14 @@ class Settings:
     model: str
     dataset: str
     data_path: str
+
+
+def part(settings: Sequence[str], function: str, *arguments: Any) -> Measured:
+    """One of the functions below, in the process started for it, with its peak memory."""
+    imported = peak_mib()
+    measured: Measured = globals()[function](Settings(*settings), *arguments)
+    measured.imported_mib, measured.peak_mib = imported, peak_mib()
+    return measured
 
 
 # ---- our way -------------------------------------------------------------------------------------
@@ -115,7 +123,7 @@ def _our_loader(config: TEMAConfig) -> CaseLoader:
 
 def recbole_preparation(settings: Settings) -> Measured:
     """From the files to the first batches of training rows and of test cases."""
-    config, measured = _recbole_config(settings, FULL), Measured()
+    config, measured = recbole_config(settings, FULL), Measured()
     with measured.timed():
         train, _, test = recbole_data_preparation(config, SequentialDataset(config))
         next(iter(train))
@@ -126,7 +134,7 @@ def recbole_preparation(settings: Settings) -> Measured:
 
 def recbole_ranking(settings: Settings, mode: str, cases: int | None = None) -> Measured:
     """``cases`` test cases, or all, under ``mode`` by ``Trainer.evaluate``."""
-    config, measured = _recbole_config(settings, mode), Measured()
+    config, measured = recbole_config(settings, mode), Measured()
     loader, measured.all_cases = _recbole_loader(config, cases)
     measured.cases = len(loader.dataset)
     model = _model(config, loader.dataset, settings)
@@ -137,7 +145,8 @@ def recbole_ranking(settings: Settings, mode: str, cases: int | None = None) -> 
     return measured
 
 
-def _recbole_config(settings: Settings, mode: str) -> Config:
+def recbole_config(settings: Settings, mode: str, **more: Any) -> Config:
+    """RecBole's own configuration for our files; ``more`` settings win."""
     files = DatasetFiles(Path(settings.data_path) / settings.dataset)
     keys = {
         **_common_keys(settings),
@@ -151,6 +160,7 @@ def _recbole_config(settings: Settings, mode: str) -> Config:
         "load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id"]},
         "metrics": ["Hit", "NDCG", "MRR"],
         "topk": [5, 10],
+        **more,
     }
     config = Config(settings.model, settings.dataset, [str(files.properties)], keys)
     if config["benchmark_filename"]:
@@ -190,11 +200,11 @@ def same_ranks(settings: Settings) -> Measured:
     ranks = ranker.ranks(_model(config, ours, settings), config["device"])[FULL]
     our_rank = dict(zip(_cases(ours, ours[np.arange(len(ranks))]), ranks, strict=True))
 
-    recbole_config = _recbole_config(settings, FULL)
-    recbole_config["eval_batch_size"] = config["eval_batch_size"]
-    loader, all_cases = _recbole_loader(recbole_config)
+    their_config = recbole_config(settings, FULL)
+    their_config["eval_batch_size"] = config["eval_batch_size"]
+    loader, all_cases = _recbole_loader(their_config)
     theirs = loader.dataset
-    model = _model(recbole_config, theirs, settings).eval()
+    model = _model(their_config, theirs, settings).eval()
     # Their number of each item in our order; 0 is padding in both.
     tokens = ours.id2token(ours.iid_field, np.arange(1, ours.item_num))
     number = torch.from_numpy(np.append(0, theirs.token2id(theirs.iid_field, tokens)))
