@@ -7,33 +7,22 @@ fewer processors than processes x threads there is nothing to gain.
 """
 
 import argparse
-import contextlib
 import logging
-import multiprocessing
-import os
-import sys
-import tempfile
 import time
 import warnings
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from isolated import isolated
 from measuring import Measured, peak_mib
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 SEED = 2020
 
 
 def main() -> None:
     """Measure every model by one process and by several, and print the table."""
     options = _options()
-    root = str(Path(__file__).resolve().parents[1])
-    # The measuring processes get this path too, and measure this checkout, installed or not.
-    sys.path.insert(0, root)
-    for variable in THREAD_VARIABLES:
-        os.environ[variable] = str(options.threads)
     lines = [
         ["", "1 process, s", f"{options.processes} processes, s", "ratio", "peak of 1, MiB"],
         ["---", *["---:"] * 4],
@@ -44,9 +33,9 @@ def main() -> None:
     for model in options.model.split(","):
         measured = {}
         for number in (1, options.processes):
-            print(f"{model}, processes: {number} …", file=sys.stderr)
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-                measured[number] = process.submit(run, options, model, number).result()
+            measured[number] = isolated(
+                "processes", "run", options, model, number, threads=options.threads
+            )
         (epoch, ranks), (epochs, their_ranks) = measured[1], measured[options.processes]
         for name in ("training", "ranking"):
             lines.append([f"{model}, {name}", *_cells(epoch[name], epochs[name])])
@@ -91,12 +80,12 @@ def run(
     options: argparse.Namespace, model: str, number: int
 ) -> tuple[dict[str, Measured], dict[str, np.ndarray]]:
     """The figures of ``number`` processes and the ranks that they found."""
-    sys.argv = sys.argv[:1]
     from recbole_tema.launch import ProcessSettings, in_processes
 
-    # RecBole writes its logs where it runs.
-    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
-        return in_processes(ProcessSettings(number, number), measure, options, model)
+    found: tuple[dict[str, Measured], dict[str, np.ndarray]] = in_processes(
+        ProcessSettings(number, number), measure, options, model
+    )
+    return found
 
 
 def measure(

@@ -1,6 +1,7 @@
 """Steps of training: TEMA, LLM-EMF and RecBole's models our way, and RecBole 1.2.1's own way."""
 
 import os
+import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,27 +9,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from measuring import peak_mib
-from recbole.config import Config
 from recbole.data import create_samplers
 from recbole.data.dataset import SequentialDataset
 from recbole.data.utils import get_dataloader
 from recbole.trainer import Trainer
 from recbole.utils import get_model, init_seed
 from torch.utils._python_dispatch import TorchDispatchMode
+from ways import SEED, Settings, recbole_config
 
-from recbole_tema.compat import add_numpy_aliases
 from recbole_tema.config import TEMAConfig
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.loaders import data_preparation
-from recbole_tema.formats import DatasetFiles
 from recbole_tema.training.trainer import trainer_class
-
-SEED = 2020
-
-add_numpy_aliases(np)  # RecBole's own Config reads them
 
 
 @dataclass
@@ -87,7 +81,15 @@ def our_epoch(
     with_products: bool = False,
 ) -> Epoch:
     """``steps`` steps of our trainer, or a whole epoch; one more step before is not timed."""
-    keys = {**_common_keys(data_path), **settings}
+    keys = {
+        "data_path": data_path,
+        "gpu_id": "",
+        "seed": SEED,
+        "show_progress": False,
+        "checkpoint_dir": ".",
+        "data_cache": False,
+        **settings,
+    }
     config = TEMAConfig(model, dataset, config_dict=keys)
     data = CrossDomainDataset(config)
     loader, _, _ = data_preparation(config, data)
@@ -101,18 +103,7 @@ def recbole_epoch(
     model: str, dataset: str, data_path: str, settings: dict[str, Any], steps: int | None
 ) -> Epoch:
     """The same of RecBole's trainer over RecBole's data; anomaly detection off."""
-    files = DatasetFiles(Path(data_path) / dataset)
-    keys = {
-        **_common_keys(data_path),
-        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"},
-        "load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id"]},
-        "train_neg_sample_args": None,
-        **settings,
-    }
-    config = Config(model, dataset, [str(files.properties)], keys)
-    if config["benchmark_filename"]:
-        config["load_col"]["inter"] = ["user_id", "item_id_list", "item_id"]
-    config["data_path"] = str(files.folder)
+    config = recbole_config(Settings(model, dataset, data_path), "full", **settings)
     data = SequentialDataset(config)
     parts = data.build()
     sampler = create_samplers(config, data, parts)[0]
@@ -120,16 +111,6 @@ def recbole_epoch(
     init_seed(SEED, True)
     trainer = Trainer(config, get_model(model)(config, data))
     return _timed(trainer, loader, steps, False)
-
-
-def _common_keys(data_path: str) -> dict[str, Any]:
-    return {
-        "data_path": data_path,
-        "gpu_id": "",
-        "seed": SEED,
-        "show_progress": False,
-        "checkpoint_dir": ".",
-    }
 
 
 def _timed(trainer: Any, loader: Any, steps: int | None, with_products: bool) -> Epoch:
@@ -183,7 +164,10 @@ def _products_seconds(trainer: Any, loader: Any) -> float:
         one, other = torch.randn(batch, rows, inner), torch.randn(batch, inner, columns)
         out = torch.empty(batch, rows, columns)
         torch.matmul(one, other, out=out)
-        start = time.process_time()
-        torch.matmul(one, other, out=out)
-        total += time.process_time() - start
+        taken = []
+        for _ in range(3):
+            start = time.process_time()
+            torch.matmul(one, other, out=out)
+            taken.append(time.process_time() - start)
+        total += statistics.median(taken)
     return total

@@ -247,7 +247,7 @@ def _common_keys(settings: Settings) -> dict[str, Any]:
         "gpu_id": "",
         "seed": SEED,
         "MAX_ITEM_LIST_LENGTH": MAX_LENGTH,
-        "train_neg_sample_args": None,  # nothing is trained
+        "train_neg_sample_args": None,  # nothing is trained, or on all items
         "show_progress": False,
         "checkpoint_dir": os.getcwd(),
     }

@@ -115,6 +115,10 @@ class TEMAConfig(Config):
         final = super()._get_final_config_dict()
         final["eval_args"] = self._complete_eval_args(final)
         final["candidates"] = self._candidates(final)
+        limit = final.get("max_train_seconds")
+        number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
+        if limit is not None and not (number and limit > 0):
+            raise ValueError(f"max_train_seconds: expected seconds above 0 or None, got {limit!r}")
         ce_loss = final.get("loss_type") == "CE" and final["MODEL_TYPE"] == ModelType.SEQUENTIAL
         if ce_loss and "train_neg_sample_args" not in self.external_config_dict:
             # RecBole wants this set by hand: a cross-entropy over all items samples no negatives.

@@ -24,7 +24,7 @@ from recbole_tema.distributed import launched
 
 # Seconds that processes get to end by themselves when another one has failed.
 GRACE = 5.0
-# And when they were told to end, and may be saving their work.
+# And when they were told to end, before they are killed.
 SAVING = 30.0
 
 # What crosses from a failed process as itself; anything else comes as a RuntimeError.
@@ -143,6 +143,8 @@ def in_processes(settings: ProcessSettings, run: Callable[..., Any], *arguments:
     except BaseException:
         _end(processes)
         raise
+    if not received:
+        raise KeyboardInterrupt  # which the first process ended by, without a word
     return received[0][2]
 
 

@@ -308,6 +308,12 @@ def test_no_data_set_is_said(in_tmp):
         TEMAConfig("SASRec")
 
 
+@pytest.mark.parametrize("limit", ["1h", 0, -5, True])
+def test_time_limits_that_are_none_are_refused(configure, limit):
+    with pytest.raises(ValueError, match="max_train_seconds: expected seconds above 0 or None"):
+        configure(max_train_seconds=limit)
+
+
 @pytest.mark.parametrize("metrics", [["Recall", "NDCG"], ["AUC"], "Precision", ["Nonsense"]])
 def test_metrics_that_are_not_computed_are_refused(configure, metrics):
     with pytest.raises(ValueError, match="are not computed"):

@@ -116,6 +116,15 @@ def test_an_interrupted_launcher_ends_its_processes(tmp_path, monkeypatch):
             os.kill(int(path.name), 0)
 
 
+def interrupt_oneself() -> None:
+    raise KeyboardInterrupt
+
+
+def test_processes_that_end_by_an_interrupt_interrupt_the_caller():
+    with pytest.raises(KeyboardInterrupt):
+        in_processes(ProcessSettings(2, 2), interrupt_oneself)
+
+
 def test_an_error_of_all_is_told_once(tiny_dataset, in_tmp, capfd):
     tiny_dataset()
     asked = ["--model", "TEMA", "--dataset", "tiny", "--gpu_id=", "--nproc=2", "--fusion=late"]

@@ -6,6 +6,7 @@ of the files, the settings, the versions of the libraries and the source of the 
 the data. A second checksum, of the entry's own contents, tells a damaged one.
 """
 
+import glob
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -64,9 +65,9 @@ class CacheEntry:
 
     def read(self) -> Content | None:
         """What was written for the same files and settings; None: nothing, or it is damaged."""
-        if not self.path.is_file():
-            return None
         try:
+            if not self.path.is_file():
+                return None
             content = _read(self.path)
         except Exception as error:  # a damaged file can fail in any way, and is only a copy
             getLogger().warning(f"{self.path}: cannot be used and is made anew ({error})")
@@ -99,7 +100,9 @@ class CacheEntry:
 
     def _superfluous(self) -> list[Path]:
         """Older entries of this name, and what writers that were killed left behind."""
-        found = self.folder.glob(f"*{self.name}-*.safetensors")
+        name = glob.escape(self.name)
+        patterns = (f"{name}-*.safetensors", f".writing-*-*-{name}-*.safetensors")
+        found = [path for pattern in patterns for path in self.folder.glob(pattern)]
         return sorted(found, key=lambda path: path.stat().st_mtime_ns)[:-ENTRIES_KEPT]
 
 
@@ -114,9 +117,9 @@ def cache_folder(config: Config, files: DatasetFiles) -> Path | None:
         return None
     if chosen is True:
         return files.folder / FOLDER
-    if not isinstance(chosen, str) or Path(chosen).is_file():
+    if not isinstance(chosen, str) or not chosen or Path(chosen).is_file():
         raise ValueError(f"data_cache: expected True, False or a folder, got {chosen!r}")
-    return Path(chosen)
+    return Path(chosen).expanduser()
 
 
 @cache

@@ -153,16 +153,17 @@ class _Modality:
         elif self.absent is not None:
             z.masked_fill_(self.absent, -torch.inf)
         highest = z.amax(dim=1, keepdim=True)
-        highest.masked_fill_(highest == -torch.inf, 0)
+        none = highest.squeeze(1) == -torch.inf  # no negative that counts
+        highest.masked_fill_(none[:, None], 0)
         z.sub_(highest).exp_()
         log_sum = z.sum(dim=1).log().add_(highest.squeeze(1))
-        at_least = highest.squeeze(1)
+        of_z = highest.squeeze(1)
         if self.rows is not None:
             log_sum = torch.logaddexp(z_target, log_sum + correction)
-            at_least = at_least + correction
+            of_z = of_z + correction
         lacking = z_target == -torch.inf
-        # What a softmax is the exponential in z times; 0 where the position says nothing.
-        self.scale = (at_least - log_sum).masked_fill_(lacking, -torch.inf).exp_()
+        # What turns the exponentials in z into a softmax; 0 where there is nothing to learn.
+        self.scale = (of_z - log_sum).masked_fill_(lacking | none, -torch.inf).exp_()
         log_p = (z_target - log_sum).masked_fill_(lacking, -torch.inf)
         self.exponentials, self.target_vectors, self.p_target = z, target_vectors, log_p.exp()
         return log_p
@@ -170,10 +171,13 @@ class _Modality:
     def add_gradients(self, chunk: slice, pull: Tensor) -> None:
         """Add the chunk's part. ``pull``: (B,) r_m times the position's weight."""
         onto_candidates = (pull * self.scale)[:, None]
+        p = self.exponentials
+        if self.product != self.exact:
+            # Half precision holds probabilities, but not the sum of many exponentials.
+            p, onto_candidates = p.mul_(self.scale[:, None]).to(self.product), pull[:, None]
         # Among the sampled the target stands apart, so its own probability is taken off here.
         onto_target = (pull if self.rows is None else pull * (1 - self.p_target))[:, None]
         query = self.query[chunk].to(self.exact)
-        p = self.exponentials.to(self.product)
         if self.of_query is not None:
             of_query = (p @ self.candidates).to(self.exact).mul_(onto_candidates)
             self.of_query[chunk] = of_query.sub_(onto_target * self.target_vectors)

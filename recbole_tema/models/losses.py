@@ -96,8 +96,9 @@ def mixture_cross_entropy(
         position_weights: (P,) factors of the summands; None: 1. No gradient is computed for them.
         implementation: ``plain`` writes the formula out and lets autograd keep every (P, C) matrix
             of it; ``chunked`` takes some positions at a time and finds the gradients on the way, so
-            memory is that of the vectors (first derivatives only); ``auto`` is the faster one for
-            the sizes at hand. All give the same up to rounding.
+            memory is that of the vectors (first derivatives only). Both give the same up to
+            rounding. ``auto`` is ``chunked``, the faster one wherever there is enough to compute
+            (0.3 to 0.6 of the time from 200 positions x 500 candidates on).
 
     Raises:
         ValueError: an unknown implementation.

@@ -52,6 +52,11 @@ class MultiViewRecommender(SequentialRecommender):
                 f"modality_weights: those of {sorted(unused)} have no effect, as what is weighted "
                 f"here is {list(streams)}"
             )
+        if settings.view_join == "vectors" and settings.merged_candidates == "all":
+            self.logger.warning(
+                "merged_candidates: all has no effect with view_join: vectors, whose one loss is "
+                "over the items of the target's domain"
+            )
         weights = [settings.modality_weights.get(name, 1.0) for name in streams]
         self.modality_weights = nn.Parameter(
             torch.tensor(weights).log(), requires_grad=settings.learn_modality_weights
@@ -78,7 +83,9 @@ class MultiViewRecommender(SequentialRecommender):
         for module in self.modules():
             if isinstance(module, TagModality):
                 module.load_tag_vectors()
-        # Kept from step to step: of all items for scoring, and keys that never change.
+        # Kept from step to step: of all items for scoring (between train() or eval() and the next
+        # loss), and keys that never change.
+        self._may_keep = True
         self._scoring: tuple[Any, Tables, list[Tensor]] | None = None
         self._fixed_keys: dict[int, tuple[Tensor, Tensor]] = {}
 
@@ -190,7 +197,7 @@ class MultiViewRecommender(SequentialRecommender):
         merged view, which is the same for all: the weights keep their meaning.
         """
         # Weights are about to change, and a fused optimizer leaves no trace in their versions.
-        self._scoring = None
+        self._scoring, self._may_keep = None, False
         padded, lengths = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
         following = F.pad(padded[:, 1:], (0, 1))
         following.scatter_(1, lengths[:, None] - 1, interaction[self.ITEM_ID][:, None])
@@ -323,7 +330,9 @@ class MultiViewRecommender(SequentialRecommender):
     ) -> Tensor:
         """Σ λ -log P(target) of all positions whose candidates are one range, a scalar."""
         queries = [torch.cat(each) for each in zip(*(part.queries for part in parts), strict=True)]
-        weights = [queries[0].new_full((len(part.events),), part.weight) for part in parts]
+        exact = torch.promote_types(queries[0].dtype, torch.float32)
+        counts = torch.tensor([len(part.events) for part in parts], device=self.device)
+        of_parts = torch.tensor([part.weight for part in parts], device=self.device, dtype=exact)
         wanted = targets[torch.cat([part.events for part in parts])]
         start, stop = self.candidate_ranges[among]
         complete = all(count == stop - start for count in self.n_present[among])
@@ -341,7 +350,7 @@ class MultiViewRecommender(SequentialRecommender):
             self._loss_weights(),
             present,
             sample,
-            torch.cat(weights),
+            of_parts.repeat_interleave(counts),
             self.settings.loss_implementation,
         )
 
@@ -407,8 +416,12 @@ class MultiViewRecommender(SequentialRecommender):
         return log_p[:, start - first : stop - first].exp()
 
     def train(self, mode: bool = True) -> "MultiViewRecommender":
-        self._scoring = None
+        self._scoring, self._may_keep = None, True
         return super().train(mode)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> "MultiViewRecommender":
+        self._scoring = None  # to another device or dtype
+        return super()._apply(*args, **kwargs)
 
     def full_sort_predict(self, interaction: Interaction) -> Tensor:
         """Scores of all items, (B * (N + 1),): each domain's as if the target lay there.
@@ -430,7 +443,7 @@ class MultiViewRecommender(SequentialRecommender):
         if self._scoring is None or self._scoring[0] != version or torch.is_grad_enabled():
             tables = Tables([stream.vectors() for stream in self.stream_list])
             keys = self.keys(tables)
-            if torch.is_grad_enabled():
+            if torch.is_grad_enabled() or not self._may_keep:
                 return tables, keys
             self._scoring = (version, tables, keys)
         return self._scoring[1:]

@@ -71,9 +71,9 @@ class CheckpointKeeper:
         The two together do what one would have done that was never stopped, bit for bit.
 
         Raises:
-            FileNotFoundError: no such file, or no best weights beside it.
-            ValueError: it is damaged, holds the best weights alone, or was made with another model
-                or other settings.
+            FileNotFoundError: no such file.
+            ValueError: it or the best weights beside it are damaged or missing, it holds the best
+                weights alone, or was made with another model or other settings.
         """
         self.keep_in(CheckpointFiles.with_last(resume_file))
         try:
@@ -97,7 +97,7 @@ class CheckpointKeeper:
             unlike = differences(last["environment"], here)
             self.logger.warning(f"{resume_file} was made elsewhere: {', '.join(unlike)}")
         if last["curve"]:
-            load_checkpoint(self.files.best, self._device_of_files())  # now, not after hours
+            self._check_best()
         self._load_weights(last)
         for name, state in last["optimizers"].items():
             stepper = getattr(self, name)
@@ -113,6 +113,16 @@ class CheckpointKeeper:
         self._seconds_before = last["train_seconds"]
         self._pending = last
         self.logger.info(f"{self.start_epoch} epochs are done: going on from {resume_file}")
+
+    def _check_best(self) -> None:
+        """Now rather than after hours of training."""
+        try:
+            load_checkpoint(self.files.best, self._device_of_files())
+        except (FileNotFoundError, ValueError) as error:
+            raise ValueError(
+                f"{self.files.best} holds the best weights so far and cannot be read ({error}). "
+                f"Delete it and {self.files.last} to have this model trained anew"
+            ) from error
 
     def _device_of_files(self) -> torch.device | None:
         """Where what is read goes; None: where it was. Tables that are cut are whole in files."""

@@ -1,5 +1,6 @@
 """Where a run keeps its checkpoints, and whether one can go on from them."""
 
+import hashlib
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +19,16 @@ _LAST = "-last.pth"
 # Settings that change where things lie or what is shown, not what is computed; candidates choose
 # what the trained model is asked, and the one that validates stands in eval_args too.
 FREE = frozenset(
-    {"candidates", "checkpoint_dir", "data_path", "gpu_id", "log_wandb", "show_progress", "state"}
+    {
+        "candidates",
+        "checkpoint_dir",
+        "data_cache",
+        "data_path",
+        "gpu_id",
+        "log_wandb",
+        "show_progress",
+        "state",
+    }
     | {"use_gpu", "wandb_project"}
     # Which machines they are on; their number is looked at apart, however they were started.
     | {"nproc", "world_size", "ip", "port", "group_offset"}
@@ -51,15 +61,20 @@ class CheckpointFiles:
 class RunCheckpoints:
     """The checkpoints of all models of one output folder.
 
-    They lie in its ``checkpoints/``, or in a folder of its name below ``checkpoint_dir``. As long
-    as the run is not finished, ``UNFINISHED.txt`` says so in the output folder.
+    They lie in its ``checkpoints/``, or in a folder named after it below ``checkpoint_dir``. As
+    long as the run is not finished, ``UNFINISHED.txt`` in the output folder says so, and names what
+    is to be trained.
     """
 
     def __init__(self, output: Path, checkpoint_dir: str | None = None) -> None:
         self.output = output
-        name = output.resolve().name
-        self.folder = Path(checkpoint_dir) / name if checkpoint_dir else output / "checkpoints"
+        self.folder = output / "checkpoints"
+        if checkpoint_dir:
+            # Outputs of one name in different places must not share their files.
+            place = hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:8]
+            self.folder = Path(checkpoint_dir) / f"{output.resolve().name}-{place}"
         self.unfinished = output / "UNFINISHED.txt"
+        self._wanted: list[tuple[str, int]] = []
 
     def files(self, model: str, seed: int) -> CheckpointFiles:
         """Where those of one model and seed are."""
@@ -80,7 +95,11 @@ class RunCheckpoints:
             ValueError: the folder holds an unfinished run and ``resume`` is False; or ``resume``
                 is True and the folder holds no run, or one of other models or seeds.
         """
-        found = sorted(self.folder.glob(f"[!.]*{_LAST}"))
+        self._wanted = wanted
+        found = {path.name.removesuffix(_LAST) for path in self.folder.glob(f"[!.]*{_LAST}")}
+        if self.unfinished.exists():
+            # What an earlier, finished run of this folder left is no part of it.
+            found &= set(self.unfinished.read_text(encoding="utf-8").splitlines())
         if not resume:
             if found and self.unfinished.exists():
                 raise ValueError(
@@ -94,9 +113,7 @@ class RunCheckpoints:
                 f"{self.output}: nothing to resume, there is no checkpoint in {self.folder}; give "
                 "the --output of the run that was stopped, or leave --resume out"
             )
-        expected = {self.files(*each).last for each in wanted}
-        others = [path.name.removesuffix(_LAST) for path in found if path not in expected]
-        if others:
+        if others := sorted(found - {f"{model}-{seed}" for model, seed in wanted}):
             raise ValueError(
                 f"{self.output} was made with other models or seeds than those asked for: "
                 f"{', '.join(others)} (model-seed) would be lost. Name all models with --model, "
@@ -108,7 +125,8 @@ class RunCheckpoints:
         with atomic_write(self.unfinished) as beside:
             beside.write_text(
                 "This run is not finished. The same command with --output (this folder) and "
-                "--resume goes on\nwith it where it was stopped.\n",
+                "--resume goes on\nwith it where it was stopped. What it trains, as model-seed:\n"
+                + "".join(f"{model}-{seed}\n" for model, seed in self._wanted),
                 encoding="utf-8",
             )
         for folder in (self.output, self.folder):

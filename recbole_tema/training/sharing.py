@@ -31,7 +31,8 @@ class SharedLoss:
 
         L = Σ_p n_p / n · L_p,
 
-    and likewise its gradient: what one process with the whole batch has, but for rounding.
+    and likewise its gradient: what one process with the whole batch has, but for rounding. That a
+    model's loss is such a mean is tried on the first batch.
 
     Args:
         model: with ``calculate_loss``; its parameters become those of the first process.
@@ -39,6 +40,8 @@ class SharedLoss:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        # Ours say what their loss is a mean over.
+        self._tried = hasattr(model, "loss_weight")
         # Some of a model's parameters may play no part in a batch, as those of a view without
         # events.
         self._joined = DistributedDataParallel(_Loss(model), find_unused_parameters=True)
@@ -52,6 +55,8 @@ class SharedLoss:
 
         A model with several losses gets each of them.
         """
+        if not self._tried and len(interaction) > 1:
+            self._try_a_mean(interaction)
         losses = cast(Losses, self._joined(interaction))
         parts = torch.stack(losses) if isinstance(losses, tuple) else losses[None]
         units = self._units(interaction).to(parts.device, torch.float64)
@@ -62,6 +67,34 @@ class SharedLoss:
         own = parts * (distributed.world_size() * units / sums[0]).to(parts.dtype)
         joined = own + (whole - own).detach()
         return tuple(joined.unbind()) if isinstance(losses, tuple) else joined[0]
+
+    @torch.no_grad()
+    def _try_a_mean(self, interaction: Interaction) -> None:
+        """Refuse a loss that two halves of the rows do not make up, such as a sum over rows.
+
+        Raises:
+            ValueError: it is no mean over rows, or depends on random numbers.
+        """
+        middle = len(interaction) // 2
+        training = self._model.training
+        self._model.eval()  # without dropout
+        with torch.random.fork_rng():
+            whole, first, second = (
+                self._total(interaction[part])
+                for part in (slice(None), slice(middle), slice(middle, None))
+            )
+        self._model.train(training)
+        mean = (middle * first + (len(interaction) - middle) * second) / len(interaction)
+        if not torch.isclose(whole, mean, rtol=1e-3):
+            raise ValueError(
+                f"{type(self._model).__name__}: its loss is no mean over the rows of a batch, "
+                "which several processes could join; run it with nproc: 1"
+            )
+        self._tried = True
+
+    def _total(self, interaction: Interaction) -> Tensor:
+        losses = self._model.calculate_loss(interaction)
+        return torch.stack(losses).sum() if isinstance(losses, tuple) else losses
 
     def _units(self, interaction: Interaction) -> Tensor:
         if weighs_nothing(interaction):

@@ -1,7 +1,9 @@
 """Prepared data kept on disk: the same data set comes back, and never one of other files."""
 
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -280,7 +282,7 @@ def test_a_folder_that_cannot_be_written_to_costs_a_line_in_the_log(tiny_dataset
     assert "prepared data are not kept" in caplog.text
 
 
-@pytest.mark.parametrize("setting", [3, "dataset/tiny/tiny.item"])
+@pytest.mark.parametrize("setting", [3, "", "dataset/tiny/tiny.item"])
 def test_a_setting_that_names_no_folder_is_refused(tiny_dataset, load, setting):
     with pytest.raises(ValueError, match="data_cache: expected True, False or a folder"):
         load(tiny_dataset(), data_cache=setting)
@@ -290,16 +292,35 @@ def test_few_entries_are_kept_and_what_killed_writers_left_goes(tmp_path):
     folder = tmp_path / "cache"
     folder.mkdir()
     left = folder / ".writing-1-0-name-0.safetensors"
-    other = folder / "another-0.safetensors"
-    for path in (left, other):
+    others = [folder / f"{name}-0.safetensors" for name in ("another", "an-other-name", "aname")]
+    for path in (left, *others):
         path.touch()
+        os.utime(path, (0, 0))
     for number in range(cache.ENTRIES_KEPT + 3):
         last = CacheEntry(folder, "name", {"number": number}, [])
         last.write(Content(number, {}))
     assert len(list(folder.glob("name-*"))) == cache.ENTRIES_KEPT
     assert last.read().about == number
     assert not left.exists()
-    assert other.exists()
+    assert all(path.exists() for path in others)
+
+
+def test_a_name_with_brackets_is_pruned_too(tmp_path):
+    for number in range(cache.ENTRIES_KEPT + 3):
+        CacheEntry(tmp_path, "[a]b", {"number": number}, []).write(Content(number, {}))
+    assert len(list(tmp_path.iterdir())) == cache.ENTRIES_KEPT
+
+
+def test_a_folder_that_cannot_be_looked_into_is_passed_over(tmp_path, monkeypatch, caplog):
+    entry = CacheEntry(tmp_path, "name", {}, [])
+    entry.write(Content(1, {}))
+
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", denied)
+    assert entry.read() is None
+    assert "Permission denied" in caplog.text
 
 
 def test_writers_at_the_same_time_do_not_get_in_each_others_way(tmp_path):

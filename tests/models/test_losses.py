@@ -382,6 +382,19 @@ def test_all_negatives_are_the_target(masks, modalities, implementation):
         torch.testing.assert_close(value, torch.zeros_like(value), **CLOSE)
 
 
+def test_nothing_to_compare_with_and_a_target_far_off(implementation):
+    # Of two modalities one has no negative; the target's similarity there is -150.
+    case = Case(modalities=2, positions=1, candidates=3)
+    case.queries = [torch.full((1, 1), 150.0).requires_grad_() for _ in range(2)]
+    case.items = [torch.tensor([[-1.0], [0.5], [0.2]]).requires_grad_() for _ in range(2)]
+    case.weights = torch.ones(2, requires_grad=True)
+    case.targets = torch.tensor([0])
+    case.present = [torch.ones(3, dtype=torch.bool), torch.tensor([True, False, False])]
+    loss = case.loss(implementation, pool=torch.tensor([1, 2]))
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(gradient).all() for gradient in case.gradients(loss))
+
+
 @pytest.mark.parametrize("missing", [0, 1])
 def test_sampled_with_a_modality_that_nobody_has(missing, implementation):
     case = Case(modalities=2, seed=11)
@@ -458,6 +471,24 @@ def test_mixed_precision(pool):
     for found, wanted in pairs:
         assert found.dtype == wanted.dtype
         assert (found - wanted).norm() <= 3e-2 * wanted.norm()
+
+
+def test_half_precision_does_not_overflow():
+    # Many candidates that point the same way: the sum of their exponentials is beyond float16.
+    generator = torch.Generator().manual_seed(20)
+    items = torch.randn(50_000, 4, generator=generator) * 0.1 + 2.0
+    query = torch.randn(3, 4, generator=generator).requires_grad_()
+    items.requires_grad_()
+    found = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", dtype=torch.float16, enabled=enabled):
+            loss = mixture_cross_entropy(
+                [query], [items], torch.tensor([0, 1, 2]), torch.ones(1), implementation="chunked"
+            )
+        found.append(torch.autograd.grad(loss, [query, items]))
+    for exact, half in zip(*found, strict=True):
+        assert torch.isfinite(half).all()
+        assert (half - exact).norm() <= 0.02 * exact.norm()
 
 
 class LargestTensor(TorchDispatchMode):

@@ -252,18 +252,21 @@ def test_a_damaged_checkpoint_is_named_and_the_best_one_stays(run, harm):
     assert "the best weights so far lie beside it" in str(refusal.value)
     assert files.best.read_bytes() == best
     files.last.unlink()
-    assert run(resume=True, epochs=3).epochs == 3, "as the message says"
+    assert run(epochs=3).epochs == 3, "as the message says"
 
 
 def test_missing_and_damaged_best_weights_are_noticed_before_training(run):
     run()
     best = RunCheckpoints(Path("out")).files("SASRec", 2020).best
     best.write_bytes(best.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"SASRec-2020-best\.pth: not a checkpoint"):
+    hint = r"Delete it and .*SASRec-2020-last\.pth to have this model trained anew"
+    with pytest.raises(ValueError, match=r"best\.pth holds the best weights .* a damaged.*" + hint):
         run(resume=True, epochs=3)
     best.unlink()
-    with pytest.raises(FileNotFoundError, match=r"SASRec-2020-best\.pth"):
+    with pytest.raises(ValueError, match=r"best\.pth holds the best weights .* No such.*" + hint):
         run(resume=True, epochs=3)
+    RunCheckpoints(Path("out")).files("SASRec", 2020).last.unlink()
+    assert run(resume=True, epochs=3).epochs == 3, "as the message says"
 
 
 def test_another_environment_is_told(run, caplog):
@@ -282,6 +285,7 @@ def test_another_environment_is_told(run, caplog):
 def stopped(tmp_path):
     """The checkpoints of a run that is not finished, of two models."""
     checkpoints = RunCheckpoints(tmp_path / "out")
+    checkpoints.check(BOTH, resume=False)
     for model in ("A", "B"):
         files = checkpoints.files(model, 1)
         checkpoints.begin(files, resume=False)
@@ -302,6 +306,29 @@ def test_an_unfinished_run_is_not_started_over(stopped):
     stopped.finish()
     stopped.check([("C", 1)], resume=False)
     stopped.check([*BOTH, ("C", 1)], resume=True)
+
+
+def test_what_a_finished_run_left_is_no_part_of_the_next(stopped):
+    stopped.finish()
+    stopped.check([("C", 1)], resume=False)
+    files = stopped.files("C", 1)
+    stopped.begin(files, resume=False)
+    files.last.write_text("C")
+    stopped.check([("C", 1)], resume=True)
+    with pytest.raises(ValueError, match=r"C-1 \(model-seed\) would be lost"):
+        stopped.check(BOTH, resume=True)
+    # A and B may be trained anew beside it, though not in the folder of an unfinished run.
+    with pytest.raises(ValueError, match="holds a run that is not finished"):
+        stopped.check(BOTH, resume=False)
+
+
+def test_outputs_of_one_name_do_not_share_a_checkpoint_dir(tmp_path):
+    places = [RunCheckpoints(tmp_path / each / "out", str(tmp_path / "ck")) for each in "ab"]
+    again = RunCheckpoints(tmp_path / "b" / ".." / "a" / "out", str(tmp_path / "ck"))
+    assert places[0].folder.parent == places[1].folder.parent == tmp_path / "ck"
+    assert places[0].folder != places[1].folder
+    assert places[0].folder.name.startswith("out-")
+    assert again.folder == places[0].folder
 
 
 @pytest.mark.parametrize("asked", [[("A", 1)], [("A", 1), ("B", 2)], [("C", 1)]])
@@ -332,11 +359,3 @@ def test_beginning_clears_away_what_a_killed_process_left(stopped, resume):
     assert not any(path.exists() for path in half)
     assert files.last.exists() == files.best.exists() == resume
     assert stopped.files("B", 1).last.read_text() == "B"
-
-
-def test_runs_that_share_a_folder_keep_their_files_apart(tmp_path):
-    folders = {
-        RunCheckpoints(tmp_path / name, str(tmp_path / "saved")).files("A", 1).last.parent
-        for name in ("one", "two")
-    }
-    assert folders == {tmp_path / "saved" / "one", tmp_path / "saved" / "two"}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from torch.distributed.tensor import DTensor
 
 from recbole_tema import distributed
@@ -20,7 +21,7 @@ from recbole_tema.models.sharding import shard_items, shards_items
 from recbole_tema.models.slices import gathered
 from recbole_tema.training.checkpoint import load_checkpoint
 from recbole_tema.training.run import train_and_rank
-from recbole_tema.training.sharing import shareable
+from recbole_tema.training.sharing import SharedLoss, shareable
 from recbole_tema.training.trainer import trainer_class
 
 MODES = ["full", "uni4"]
@@ -41,7 +42,6 @@ SASREC = {**NO_DROPOUT, **SIZES, "train_batch_size": 5}
 SLICES = {"n_negatives": 6, "shard_items": True, "clip_grad_norm": None}
 OTHERWISE = {
     "fusion": "mixture",
-    "view_join": "vectors",
     "merged_candidates": "all",
     "similarity": "cosine",
     "feature_projection": "none",
@@ -246,6 +246,39 @@ def test_a_trainer_of_two_optimizers_is_refused(config_of, tiny_dataset, of_many
     config = config_of("RecVAE", tiny_dataset())
     with pytest.raises(ValueError, match="RecVAE trains its parts in turns"):
         trainer_class(config)
+
+
+@pytest.fixture
+def group_of_one(monkeypatch):
+    """A group that this process is alone in."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("name", ["CDAE", "ENMF", "BERT4Rec"])
+def test_a_loss_that_is_no_mean_over_rows_is_refused(config_of, tiny_dataset, group_of_one, name):
+    # Sums over rows, and a mean over masked positions.
+    shared, batch = shared_loss(config_of(name, tiny_dataset()))
+    with pytest.raises(ValueError, match=f"{name}: its loss is no mean over the rows of a batch"):
+        shared(batch)
+
+
+@pytest.mark.parametrize("name", ["BPR", "NeuMF", "SASRec", "GRU4Rec", "NARM", "FPMC", "TEMA"])
+def test_a_mean_over_rows_is_shared(config_of, tiny_dataset, group_of_one, name):
+    shared, batch = shared_loss(config_of(name, tiny_dataset()))
+    state = torch.random.get_rng_state()
+    alone = shared._model.calculate_loss(batch)
+    torch.random.set_rng_state(state)
+    # The trial leaves dropout and the random numbers as they were.
+    torch.testing.assert_close(shared(batch), alone)
+
+
+def shared_loss(config: Any) -> tuple[SharedLoss, Any]:
+    """The shared loss of a new model, and its first batch."""
+    train, _, _ = data_preparation(config, CrossDomainDataset(config))
+    model = config.model_class(config, train._dataset)
+    return SharedLoss(model), next(iter(train))
 
 
 def test_normalising_over_the_batch_is_refused_on_processors(config_of, tiny_dataset, of_many):
