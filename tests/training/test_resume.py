@@ -252,7 +252,7 @@ def test_a_damaged_checkpoint_is_named_and_the_best_one_stays(run, harm):
     assert "the best weights so far lie beside it" in str(refusal.value)
     assert files.best.read_bytes() == best
     files.last.unlink()
-    assert run(epochs=3).epochs == 3, "as the message says"
+    assert run(resume=True, epochs=3).epochs == 3, "as the message says"
 
 
 def test_missing_and_damaged_best_weights_are_noticed_before_training(run):
@@ -266,7 +266,7 @@ def test_missing_and_damaged_best_weights_are_noticed_before_training(run):
     with pytest.raises(ValueError, match=r"best\.pth holds the best weights .* No such.*" + hint):
         run(resume=True, epochs=3)
     RunCheckpoints(Path("out")).files("SASRec", 2020).last.unlink()
-    assert run(resume=True, epochs=3).epochs == 3, "as the message says"
+    assert run(epochs=3).epochs == 3, "as the message says"
 
 
 def test_another_environment_is_told(run, caplog):
