@@ -3,7 +3,8 @@
     python benchmarks/growth.py --plot benchmarks/growth.svg
 
 Makes synthetic data sets, takes some training steps of LLM-EMF (ids, 64 dimensions, 64 histories a
-step) on each, and prints a Markdown table with the exponents of the growth between the last sizes.
+step) on each, and prints Markdown tables of processor time and of memory, with the exponents of the
+growth between the last two sizes.
 """
 
 import argparse
@@ -26,13 +27,12 @@ HISTORIES = 64 * 12
 
 @dataclass(frozen=True)
 class Point:
-    """A step at one size: seconds, and MiB added by it and held all the time."""
+    """A step at one size: processor seconds, and MiB that it adds to what the process holds."""
 
     size: int
     loss: str
     seconds: float
     added_mib: float
-    held_mib: float
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def _points(
         arguments = ("LLMEMF", name, folder, keys, options.steps)
         epoch = isolated("training_ways", "our_epoch", *arguments, threads=options.threads)
         added = epoch.peak_mib - epoch.held_mib
-        points.append(Point(size, loss, epoch.seconds / epoch.steps, added, epoch.held_mib))
+        points.append(Point(size, loss, epoch.cpu_seconds / epoch.steps, added))
     return points
 
 
@@ -118,7 +118,7 @@ def _plot(path: Path, by_axis: dict[str, list[Point]]) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(2, 2, figsize=(9, 6), constrained_layout=True)
-    measures = {"seconds": "seconds a step", "added_mib": "MiB added by a step"}
+    measures = {"seconds": "processor seconds a step", "added_mib": "MiB added by a step"}
     for column, (what, points) in enumerate(by_axis.items()):
         for row, (measure, label) in enumerate(measures.items()):
             axis = axes[row][column]
