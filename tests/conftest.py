@@ -1,5 +1,7 @@
 """Fixtures that all tests share."""
 
+import os
+import signal
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from recbole_tema.formats import (
     DOMAIN,
@@ -30,6 +33,14 @@ from recbole_tema.formats import (
     write_properties,
     write_tags,
 )
+
+# Tiny matrices: a second thread only waits, and long where other processes run.
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of processes that tests start
+
+# A background job ignores Ctrl-C, and so would the processes that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
