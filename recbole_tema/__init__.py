@@ -21,7 +21,14 @@ def __getattr__(name: str) -> Any:
         from recbole_tema.quick_start import run_recbole_tema
 
         return run_recbole_tema
+    if name == "tune_models":
+        from recbole_tema.compat import require_compatible_versions
+
+        require_compatible_versions()
+        from recbole_tema.tuning import tune_models
+
+        return tune_models
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["__version__", "run_recbole_tema"]
+__all__ = ["__version__", "run_recbole_tema", "tune_models"]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 DESCRIPTION = """\
 Train models for cross-domain sequential recommendation and compare them on the same test cases.
@@ -27,7 +28,8 @@ Examples:
   recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk
   recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk \\
       --resume
-  recbole-tema --model TEMA --dataset food-kitchen --nproc=2"""
+  recbole-tema --model TEMA --dataset food-kitchen --nproc=2
+  recbole-tema --model TEMA --dataset food-kitchen --tune tune/TEMA.yaml --trials 30"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -69,6 +71,14 @@ def parser() -> argparse.ArgumentParser:
         help="go on with the run in --output DIR that was stopped or killed, bit for bit as if it "
         "had not been; everything else has to be as it was",
     )
+    add(
+        "--tune",
+        metavar="SPACE.yaml",
+        help="look for the settings that validate best, in this space, or in MODEL.yaml of this "
+        "folder; the project ships tune/. The same command goes on where it was stopped, and "
+        "several of them at once share the work",
+    )
+    add("--trials", metavar="N", type=int, help="with --tune: how many settings of each model")
     return result
 
 
@@ -88,16 +98,25 @@ def main(argv: Sequence[str] | None = None) -> int:
             settings.update(settings_of(rest))
             if arguments.candidates:
                 settings["candidates"] = arguments.candidates
-            from recbole_tema import run_recbole_tema
+            if (arguments.tune is None) != (arguments.trials is None):
+                raise ValueError("--tune SPACE.yaml and --trials N go together; see --help")
+            if arguments.tune and arguments.resume:
+                raise ValueError("--tune goes on by itself where it was stopped; drop --resume")
+            run: dict[str, Any] = {
+                "model": arguments.model,
+                "dataset": arguments.dataset,
+                "config_file_list": (arguments.config_files or "").split(),
+                "config_dict": settings,
+                "output": arguments.output,
+            }
+            if arguments.tune:
+                from recbole_tema import tune_models
 
-            run_recbole_tema(
-                model=arguments.model,
-                dataset=arguments.dataset,
-                config_file_list=(arguments.config_files or "").split(),
-                config_dict=settings,
-                output=arguments.output,
-                resume=arguments.resume,
-            )
+                tune_models(space=arguments.tune, trials=arguments.trials, **run)
+            else:
+                from recbole_tema import run_recbole_tema
+
+                run_recbole_tema(resume=arguments.resume, **run)
         except (ValueError, OSError, IncompatibleVersionError) as error:
             if str(settings.get("state", "")).upper() == "DEBUG":
                 raise
@@ -107,8 +126,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             number = received[0] if received else signal.SIGINT
             print(f"recbole-tema: stopped by {number.name}", file=sys.stderr)
             if output := getattr(stop, "output", None):
-                command = _resuming(argv, output)
-                print(f"Every complete epoch is kept. Go on with:\n  {command}", file=sys.stderr)
+                kept, more = ("trial", []) if arguments.tune else ("epoch", ["--resume"])
+                command = _resuming(argv, output, more)
+                print(f"Every complete {kept} is kept. Go on with:\n  {command}", file=sys.stderr)
             return 128 + number
     return 0
 
@@ -140,14 +160,14 @@ def _stop_signals() -> Iterator[list[signal.Signals]]:
             signal.signal(each, handler)
 
 
-def _resuming(argv: Sequence[str], output: Path) -> str:
-    """The command that goes on with what ``argv`` began in ``output``."""
+def _resuming(argv: Sequence[str], output: Path, more: Sequence[str]) -> str:
+    """The command that goes on, by the arguments ``more``, with what ``argv`` began."""
     program = ["recbole-tema"]
     if sys.argv[0].endswith("run_recbole_tema.py"):
         program = ["python", sys.argv[0]]
     has_output = any(each.split("=")[0] == "--output" for each in argv)
     where = [] if has_output else ["--output", str(output)]
-    again = [] if "--resume" in argv else ["--resume"]
+    again = [each for each in more if each not in argv]
     return shlex.join([*program, *argv, *where, *again])
 
 

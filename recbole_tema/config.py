@@ -192,15 +192,21 @@ class TEMAConfig(Config):
         if not distributed.is_first():
             self.final_config_dict.update(show_progress=False, log_wandb=False)
 
-    def _warn_of_unknown_keys(self) -> None:
+    def unknown_keys(self) -> dict[str, str]:
+        """What was set and the model has no setting for, and of each a hint at what was meant."""
         known = set(self.internal_config_dict)
         known.update(key for keys in self.parameters.values() for key in keys)
         known.update(("model", "dataset", "candidates", "config_files", "output"))
+        unknown = {}
         for key in self.external_config_dict:
             if key not in known:
                 close = difflib.get_close_matches(key, known, 1)
-                hint = f"; did you mean {close[0]}?" if close else ""
-                getLogger().warning(f"{self.model} has no setting {key!r}{hint}")
+                unknown[key] = f"; did you mean {close[0]}?" if close else ""
+        return unknown
+
+    def _warn_of_unknown_keys(self) -> None:
+        for key, hint in self.unknown_keys().items():
+            getLogger().warning(f"{self.model} has no setting {key!r}{hint}")
 
 
 def plain_settings(config: Config) -> dict[str, Any]:
@@ -211,6 +217,12 @@ def plain_settings(config: Config) -> dict[str, Any]:
         for key, value in sorted(settings.items())
         if key not in WORKED_OUT and value is not None
     }
+
+
+def given_settings(config: Config) -> dict[str, Any]:
+    """What files and the caller set, in their order, as values that YAML can hold."""
+    given = config.external_config_dict.items()
+    return {key: value if _is_plain(value) else str(value) for key, value in given}
 
 
 def _is_plain(value: Any) -> bool:

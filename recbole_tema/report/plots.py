@@ -8,7 +8,7 @@ settings stay untouched, and the same numbers give the same bytes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,6 +98,57 @@ def write_learning_curves(
     axes.set_title(title, loc="left", fontsize=TITLE_SIZE, color=TEXT_COLOUR)
     _legend(figure, axes)
     return _save(figure, Path(folder) / CURVES_FILE)
+
+
+def write_history_plot(
+    path: Path,
+    values: Sequence[tuple[int, float | None]],
+    complete: Set[int],
+    bigger: bool,
+    title: str,
+) -> Path | None:
+    """Write a picture of a search: the value of each trial, and the best so far as a line.
+
+    Args:
+        path: the file.
+        values: (number, value) of each trial in their order; without a value it is left out.
+        complete: the numbers of those that count for the best; the others are drawn hollow.
+        bigger: whether a bigger value is better.
+        title: what is drawn.
+
+    Returns:
+        The path, or None when there is nothing to draw or no matplotlib.
+    """
+    drawn = [(number, value) for number, value in values if value is not None]
+    figure = _figure(NARROW, 3.9) if drawn else None
+    if figure is None:
+        return None
+    axes = figure.subplots()
+    whole = [point for point in drawn if point[0] in complete]
+    for points, name, face in (
+        (whole, "complete", COLOURS[0]),
+        ([point for point in drawn if point[0] not in complete], "pruned or not finished", "white"),
+    ):
+        if points:
+            axes.plot(
+                *zip(*points, strict=True),
+                "o",
+                color=COLOURS[0],
+                markerfacecolor=face,
+                markersize=6,
+                label=name,
+            )
+    if whole:
+        # On to the last trial, however it ended.
+        steps = np.array([*whole, (drawn[-1][0], whole[-1][1])], dtype=float)
+        best = (np.maximum if bigger else np.minimum).accumulate(steps[:, 1])
+        axes.step(steps[:, 0], best, where="post", color=COLOURS[1], label="best so far")
+    _quiet(axes)
+    axes.locator_params(axis="x", integer=True)
+    axes.set_xlabel("Trial", fontsize=LABEL_SIZE, color=TEXT_COLOUR)
+    axes.set_title(title, loc="left", fontsize=TITLE_SIZE, color=TEXT_COLOUR)
+    _legend(figure, axes)
+    return _save(figure, path)
 
 
 def _bars(axes: Axes, table: Table, metric: int, upright: bool) -> None:

@@ -1,8 +1,10 @@
 """One model, one seed: train, choose the epoch on validation, rank the test cases."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from logging import getLogger
+from typing import Any
 
 import numpy as np
 from recbole.config import Config
@@ -10,7 +12,7 @@ from recbole.utils import init_seed
 
 from recbole_tema import distributed
 from recbole_tema.data.dataset import CrossDomainDataset
-from recbole_tema.data.loaders import data_preparation
+from recbole_tema.data.loaders import CaseLoader, data_preparation
 from recbole_tema.evaluation.ranker import CaseRanker
 from recbole_tema.models.sharding import shard_items, shards_items
 from recbole_tema.training.resume import RunCheckpoints
@@ -64,21 +66,59 @@ def train_and_rank(
         ValueError: settings, data or a checkpoint with which it cannot run.
         OSError: a checkpoint could not be written.
     """
-    logger = getLogger()
-    valid_metric = validation_metric(config, dataset.domains)
     train_data, valid_data, test_data = data_preparation(config, dataset)
     _refuse_idle_processes(len(train_data._dataset), len(valid_data.cases), len(test_data.cases))
-    seed = config["candidate_seed"]
-    # The seeds differ, so that a user's validation and test cases do not share their draws.
-    valid = CaseRanker(valid_data, [config["eval_args"]["mode"]["valid"]], seed)
-    test = CaseRanker(test_data, config["candidates"], seed + 1)
+    # Not the validation's seed, so that a user's two cases do not share their draws.
+    test = CaseRanker(test_data, config["candidates"], config["candidate_seed"] + 1)
+    trainer = train(config, train_data, valid_data, checkpoints, resume)
+    train_seconds = trainer.train_seconds
+    trained = time.perf_counter()
+    ranks = trainer.ranks(test, show_progress=config["show_progress"])
+    return TrainedRun(
+        ranks=ranks,
+        test=test,
+        curve=trainer.curve,
+        best_epoch=best_epoch(trainer.curve, config["valid_metric_bigger"]),
+        parameters=sum(each.numel() for each in trainer.model.parameters() if each.requires_grad),
+        checkpoint=trainer.saved_model_file,
+        epochs=len(trainer.train_loss_dict),
+        train_seconds=train_seconds,
+        eval_seconds=time.perf_counter() - trained,
+    )
+
+
+def train(
+    config: Config,
+    train_data: Any,
+    valid_data: CaseLoader,
+    checkpoints: RunCheckpoints | None = None,
+    resume: bool = False,
+    keep: bool = True,
+    after_epoch: Callable[[int, float], None] | None = None,
+) -> Any:
+    """Train the model of ``config``; what it is tested on is not seen here.
+
+    Args:
+        config, checkpoints, resume: see :func:`train_and_rank`.
+        train_data, valid_data: of ``data_preparation``.
+        keep: False: no file is written, and the model is left as the last epoch made it.
+        after_epoch: called with the epoch and its validation metric; what it raises ends training.
+
+    Returns:
+        The trainer, with the ``model``, the ``curve`` and the ``best_valid_score``.
+
+    Raises:
+        ValueError, OSError: see :func:`train_and_rank`.
+    """
+    valid_metric = validation_metric(config, valid_data.dataset.domains)
+    valid = CaseRanker(valid_data, [config["eval_args"]["mode"]["valid"]], config["candidate_seed"])
 
     init_seed(config["seed"], config["reproducibility"])
     model = config.model_class(config, train_data._dataset)
     if shards_items(config, model):
         shard_items(config, model)
     model = model.to(config["device"])
-    logger.info(model)
+    getLogger().info(model)
     if distributed.rank() and shares_training(config):
         # One model in all processes; from here on each draws its own dropout and negatives.
         init_seed(config["seed"] + distributed.rank(), config["reproducibility"])
@@ -96,23 +136,11 @@ def train_and_rank(
         train_data,
         valid,
         verbose=True,
-        saved=True,
+        saved=keep,
         show_progress=config["show_progress"],
+        callback_fn=after_epoch,
     )
-    train_seconds = trainer.train_seconds
-    trained = time.perf_counter()
-    ranks = trainer.ranks(test, show_progress=config["show_progress"])
-    return TrainedRun(
-        ranks=ranks,
-        test=test,
-        curve=trainer.curve,
-        best_epoch=_best_epoch(trainer.curve, config["valid_metric_bigger"]),
-        parameters=sum(each.numel() for each in model.parameters() if each.requires_grad),
-        checkpoint=trainer.saved_model_file,
-        epochs=len(trainer.train_loss_dict),
-        train_seconds=train_seconds,
-        eval_seconds=time.perf_counter() - trained,
-    )
+    return trainer
 
 
 def _refuse_idle_processes(rows: int, valid: int, test: int) -> None:
@@ -123,8 +151,8 @@ def _refuse_idle_processes(rows: int, valid: int, test: int) -> None:
         )
 
 
-def _best_epoch(curve: list[tuple[int, float]], bigger: bool) -> int:
-    """RecBole keeps the last of equally good epochs."""
+def best_epoch(curve: list[tuple[int, float]], bigger: bool) -> int:
+    """The epoch of the best value, -1 without any; RecBole keeps the last of equals."""
     if not curve:
         return -1
     sign = 1 if bigger else -1

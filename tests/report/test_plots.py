@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 import recbole_tema
-from recbole_tema.report.plots import COLOURS, write_comparison_plot, write_learning_curves
+from recbole_tema.report.plots import (
+    COLOURS,
+    write_comparison_plot,
+    write_history_plot,
+    write_learning_curves,
+)
 from recbole_tema.report.tables import tables_of_metrics
 
 CURVES = {"TEMA": {1: 0.1, 2: 0.3, 3: 0.2}, "Pop": {1: 0.05}, "none": {}, "nan": {1: math.nan}}
@@ -70,8 +75,29 @@ def test_curves(matplotlib, tmp_path):
     assert chunks(path.read_bytes()) == {b"IHDR", b"pHYs", b"IDAT", b"IEND"}
 
 
+TRIALS = [(0, 0.2), (1, None), (2, 0.3), (4, 0.1), (5, 0.4)]
+
+
+def history(path, values, complete, bigger=True):
+    drawn = write_history_plot(path, values, complete, bigger, "NDCG@10 by trial")
+    return drawn and drawn.read_bytes()
+
+
+def test_history(matplotlib, tmp_path):
+    path = tmp_path / "new" / "history.png"
+    whole = history(path, TRIALS, {0, 2, 5})
+    assert chunks(whole) == {b"IHDR", b"pHYs", b"IDAT", b"IEND"}
+    assert history(path, TRIALS, {0, 2, 5}) == whole
+    # What is complete, and which way is better, are to be seen; a trial without a value is not.
+    assert history(path, TRIALS, {0, 2}) != whole
+    assert history(path, TRIALS, {0, 2, 5}, bigger=False) != whole
+    assert history(path, [each for each in TRIALS if each[1]], {0, 2, 5}) == whole
+    assert history(path, TRIALS, set()), "pruned ones alone"
+
+
 def test_nothing_to_draw(tmp_path):
     assert write_learning_curves(tmp_path, {"none": {}, "nan": {1: math.nan}}, "mrr") is None
+    assert history(tmp_path / "history.png", [(0, None)], set()) is None
     assert not list(tmp_path.iterdir())
 
 
@@ -104,5 +130,6 @@ def test_without_matplotlib_a_warning_says_so(tmp_path, monkeypatch, caplog):
     with caplog.at_level(logging.WARNING):
         assert write_comparison_plot(tmp_path, table()) is None
         assert write_learning_curves(tmp_path, CURVES, "mrr") is None
+        assert history(tmp_path / "history.png", TRIALS, {0}) is None
     assert not list(tmp_path.iterdir())
     assert "pip install matplotlib" in caplog.text
