@@ -195,7 +195,7 @@ class TEMAConfig(Config):
     def _warn_of_unknown_keys(self) -> None:
         known = set(self.internal_config_dict)
         known.update(key for keys in self.parameters.values() for key in keys)
-        known.update(("model", "dataset", "candidates", "config_files", "output"))
+        known.update(("model", "dataset", "seeds", "candidates", "config_files", "output"))
         for key in self.external_config_dict:
             if key not in known:
                 close = difflib.get_close_matches(key, known, 1)

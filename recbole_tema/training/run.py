@@ -6,13 +6,14 @@ from logging import getLogger
 
 import numpy as np
 from recbole.config import Config
-from recbole.utils import init_seed
+from recbole.utils import ModelType, init_seed
 
 from recbole_tema import distributed
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.loaders import data_preparation
 from recbole_tema.evaluation.ranker import CaseRanker
 from recbole_tema.models.sharding import shard_items, shards_items
+from recbole_tema.training.memory import begin_peaks
 from recbole_tema.training.resume import RunCheckpoints
 from recbole_tema.training.sharing import shares_training
 from recbole_tema.training.trainer import trainer_class, validation_metric
@@ -31,6 +32,8 @@ class TrainedRun:
         epochs: how many were trained; ``curve`` has fewer where ``eval_step`` is above 1.
         train_seconds: time of all epochs with their validations.
         eval_seconds: time to score and rank all test cases, all modes together.
+        peak_memory: bytes of this process at its peak, see :mod:`recbole_tema.training.memory`.
+        peak_gpu_memory: bytes on its GPU; None: no GPU.
     """
 
     ranks: dict[str, np.ndarray]
@@ -42,6 +45,8 @@ class TrainedRun:
     epochs: int
     train_seconds: float
     eval_seconds: float
+    peak_memory: int
+    peak_gpu_memory: int | None
 
 
 def train_and_rank(
@@ -61,10 +66,12 @@ def train_and_rank(
         resume: go on from the last checkpoint, where there is one: bit for bit as if never stopped.
 
     Raises:
-        ValueError: settings, data or a checkpoint with which it cannot run.
+        ValueError: settings or data with which it cannot run.
+        CannotGoOnError: a checkpoint to resume from that does not fit or is damaged.
         OSError: a checkpoint could not be written.
     """
     logger = getLogger()
+    begin_peaks(config["device"])
     valid_metric = validation_metric(config, dataset.domains)
     train_data, valid_data, test_data = data_preparation(config, dataset)
     _refuse_idle_processes(len(train_data._dataset), len(valid_data.cases), len(test_data.cases))
@@ -102,6 +109,8 @@ def train_and_rank(
     train_seconds = trainer.train_seconds
     trained = time.perf_counter()
     ranks = trainer.ranks(test, show_progress=config["show_progress"])
+    eval_seconds = time.perf_counter() - trained
+    peak_memory, peak_gpu_memory = trainer.peak_memory
     return TrainedRun(
         ranks=ranks,
         test=test,
@@ -111,8 +120,26 @@ def train_and_rank(
         checkpoint=trainer.saved_model_file,
         epochs=len(trainer.train_loss_dict),
         train_seconds=train_seconds,
-        eval_seconds=time.perf_counter() - trained,
+        eval_seconds=eval_seconds,
+        peak_memory=peak_memory,
+        peak_gpu_memory=peak_gpu_memory,
     )
+
+
+def rehearse(config: Config, dataset: CrossDomainDataset) -> None:
+    """Find out, short of training, what :func:`train_and_rank` would refuse.
+
+    Models whose making is their training (ItemKNN, EASE, …) are not made.
+
+    Raises:
+        ValueError, RuntimeError, OSError: what it would raise.
+    """
+    validation_metric(config, dataset.domains)
+    train_data, valid_data, test_data = data_preparation(config, dataset)
+    _refuse_idle_processes(len(train_data._dataset), len(valid_data.cases), len(test_data.cases))
+    trainer_class(config)
+    if config["MODEL_TYPE"] != ModelType.TRADITIONAL:
+        config.model_class(config, train_data._dataset)
 
 
 def _refuse_idle_processes(rows: int, valid: int, test: int) -> None:

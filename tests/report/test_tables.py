@@ -8,14 +8,14 @@ import statistics
 import numpy as np
 import pytest
 
-from recbole_tema.report.tables import (
-    tables_of_metrics,
+from recbole_tema.report.rendering import (
     to_csv,
     to_latex,
     to_markdown,
     to_text,
     write_tables,
 )
+from recbole_tema.report.tables import tables_of_metrics
 
 
 def metrics(values, mode="uni999"):
@@ -44,13 +44,14 @@ TWO = {"TEMA": [[0.25, 0.16555, 0.2, 0.1]], "Pop": [[0.125, 0.16556, 0.3, math.n
 
 def test_markdown():
     assert to_markdown(table(TWO)) == (
-        "Candidates: uni999; best in bold\n"
+        "Candidates: uni999; best in bold, second underlined\n"
         "\n"
-        "| Model |  food HR@5 |   food MRR |   all HR@5 |    all MRR |\n"
-        "| ----- | ---------: | ---------: | ---------: | ---------: |\n"
-        "| TEMA  | **0.2500** |     0.1656 |     0.2000 | **0.1000** |\n"
-        "| Pop   |     0.1250 | **0.1656** | **0.3000** |          – |\n"
-    ).replace("|     0.1656 |", "| **0.1656** |")  # they read the same, so both are best
+        "| Model |     food HR@5 |   food MRR |      all HR@5 |    all MRR |\n"
+        "| ----- | ------------: | ---------: | ------------: | ---------: |\n"
+        # Both MRR read the same: both are best, and none is second.
+        "| TEMA  |    **0.2500** | **0.1656** | <u>0.2000</u> | **0.1000** |\n"
+        "| Pop   | <u>0.1250</u> | **0.1656** |    **0.3000** |          – |\n"
+    )
 
 
 def test_best():
@@ -109,7 +110,7 @@ def test_csv_is_tidy_and_unrounded():
 def test_latex():
     text = to_latex(table({"TEMA_v2": [[0.25, 0.5, 0.2, 0.1]], "A&B": [[0.1, 0.6, 0.1, 0.1]]}))
     assert text == (
-        "% Candidates: uni999; best in bold\n"
+        "% Candidates: uni999; best in bold, second underlined\n"
         "% Needs \\usepackage{booktabs}.\n"
         "\\begin{tabular}{lrrrr}\n"
         "\\toprule\n"
@@ -117,8 +118,10 @@ def test_latex():
         "\\cmidrule(lr){2-3}\\cmidrule(lr){4-5}\n"
         "Model & HR@5 & MRR & HR@5 & MRR \\\\\n"
         "\\midrule\n"
-        "TEMA\\_v2 & \\textbf{0.2500} & 0.5000 & \\textbf{0.2000} & \\textbf{0.1000} \\\\\n"
-        "A\\&B & 0.1000 & \\textbf{0.6000} & 0.1000 & \\textbf{0.1000} \\\\\n"
+        "TEMA\\_v2 & \\textbf{0.2500} & \\underline{0.5000} & "
+        "\\textbf{0.2000} & \\textbf{0.1000} \\\\\n"
+        "A\\&B & \\underline{0.1000} & \\textbf{0.6000} & "
+        "\\underline{0.1000} & \\textbf{0.1000} \\\\\n"
         "\\bottomrule\n"
         "\\end{tabular}\n"
     )
