@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from recbole_tema.report.rendering import (
     to_text,
     write_tables,
 )
-from recbole_tema.report.tables import tables_of_metrics
+from recbole_tema.report.results import Cases, RunResult
+from recbole_tema.report.significance import PairedTest, paired_tests
+from recbole_tema.report.tables import tables_of_metrics, tables_of_results
 
 
 def metrics(values, mode="uni999"):
@@ -64,6 +67,19 @@ def test_best():
     assert close.best()[:, 0, 0].tolist() == [False, True]
     empty = table({"A": [[math.nan] * 4], "B": [[math.nan] * 4]})
     assert not empty.best().any()
+
+
+def test_second():
+    found = table({"A": [[0.3, 0.1, 0.2, 0.1]], "B": [[0.2, 0.1, 0.2, 0.1]], "C": [[0.1] * 4]})
+    # Where two are best, the next one below them is second; where all are, none is.
+    assert found.second().tolist() == [
+        [[False, False], [False, False]],
+        [[True, False], [False, False]],
+        [[False, False], [True, False]],
+    ]
+    text = to_markdown(found)
+    assert "| A     |    **0.3000** | **0.1000** |" in text
+    assert "| B     | <u>0.2000</u> | **0.1000** |" in text
 
 
 def test_one_model_is_not_called_best():
@@ -132,6 +148,51 @@ def test_latex_of_several_seeds_and_of_what_is_absent():
     assert "A & 0.2000 $\\pm$ 0.1414 & -- & 0.1000" in text
 
 
+def paired(p_holm, metric="hr@5", domain="food"):
+    return PairedTest(domain, metric, "TEMA", "Pop", 0.1, p_holm, p_holm, 100, 50)
+
+
+@pytest.mark.parametrize(
+    ("p_holm", "mark"),
+    [(0.00999, "‡"), (0.01, "†"), (0.04999, "†"), (0.05, ""), (1.0, "")],
+)
+def test_marks_of_certainty(p_holm, mark):
+    found = replace(table(TWO), tests=(paired(p_holm),))
+    assert found.marks().tolist() == [[[mark, ""], ["", ""]], [["", ""], ["", ""]]]
+
+
+def test_marks_in_every_form():
+    found = replace(
+        table(TWO), tests=(paired(0.001), paired(0.03, "mrr", "all"), paired(0.5, "mrr"))
+    )
+    caption = "† p < 0.05 or ‡ p < 0.01: better than the best other model (paired, Holm)"
+    markdown, latex, text = to_markdown(found), to_latex(found), to_text(found)
+    assert all(caption in each.splitlines()[0] for each in (markdown, latex, text))
+    assert "|   **0.2500**‡ | **0.1656** |" in markdown
+    assert " | **0.1000**† |" in markdown
+    assert r"\textbf{0.2500}$^{\ddagger}$ & " in latex
+    assert r"\textbf{0.1000}$^{\dagger}$ \\" in latex
+    assert text.splitlines()[2:] == [
+        "       ------ food ------  ------ all -------",
+        "Model    HR@5       MRR      HR@5       MRR",
+        "TEMA   0.2500*‡  0.1656*   0.2000    0.1000*†",
+        "Pop    0.1250    0.1656*   0.3000*        –",
+    ]
+    assert "p <" not in to_markdown(replace(found, tests=(paired(0.5),)))
+
+
+def test_tables_of_results_have_their_tests():
+    cases = Cases(["u1", "u2"], ["i1", "i2"], np.array([0, 0]), ("food",))
+    runs = [
+        RunResult(model, 1, cases, {m: np.array(ranks) for m in modes}, 1, 0, 1, 1.0, 1.0, 1.0, 1)
+        for model, modes, ranks in (("A", ("full", "uni9"), [1, 2]), ("B", ("uni9",), [2, 2]))
+    ]
+    full, uni = tables_of_results(runs, topk=(1,))
+    assert full.tests == ()
+    assert uni.tests == tuple(paired_tests(runs, "uni9", topk=(1,)))
+    assert (len(uni.tests), uni.tests[0].best) == (6, "A")
+
+
 def test_names_are_escaped():
     found = table({"a|b*c": [[0.1] * 4], r"x\y~z^{50%}#$": [[0.2] * 4]})
     assert r"| a\|b\*c" in to_markdown(found)
@@ -190,3 +251,5 @@ def test_files(tmp_path):
     assert paths[0].read_text(encoding="utf-8") == to_markdown(table(TWO))
     assert paths[1].read_bytes() == to_csv(table(TWO)).encode()
     assert paths[2].read_text(encoding="utf-8") == to_latex(table(TWO))
+    (tests,) = write_tables(tmp_path, [replace(table(TWO), tests=(paired(0.5),))])[3:]
+    assert tests.name == "tests_uni999.csv"
