@@ -96,7 +96,7 @@ def _impossible(configs: Mapping[str, TEMAConfig]) -> dict[str, str]:
             found[model] = _reason(error)
     if len(errors) == len(configs):
         raise errors[0]
-    for model, reason in found.items():
+    for model, reason in found.items() if is_first() else ():
         logging.getLogger().error(f"{model} cannot be run and is left out: {reason}")
     return found
 

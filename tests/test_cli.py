@@ -104,6 +104,7 @@ def test_help_names_the_options(capsys):
     for option in (
         "--model",
         "--dataset",
+        "--seeds",
         "--config_files",
         "--candidates",
         "--output",
