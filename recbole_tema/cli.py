@@ -25,6 +25,7 @@ The settings of each model, with their meaning and source, stand in properties/m
 Examples:
   recbole-tema --model TEMA
   recbole-tema --model TEMA,LLMEMF,SASRec,GRU4Rec,Pop --dataset food-kitchen
+  recbole-tema --model TEMA,SASRec --dataset food-kitchen --seeds 1,2,3 --output results/seeds
   recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk
   recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk \\
       --resume
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         help="folder below data_path, as recbole-tema-data build makes it (default: ml-100k, "
         "made on first use from the MovieLens-100K files that come with RecBole)",
     )
+    add("--seeds", help="train every model with each of these, such as 1,2,3 (wins over --seed)")
     add(
         "--config_files",
         metavar='"A.yaml B.yaml"',
@@ -85,6 +87,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status, 2 for input that cannot be run.
 
+    1 where some of several models or seeds failed; they are named, and the others are complete.
+
     SIGTERM and Ctrl-C end it with 143 and 130 and the command to go on with; a second one ends it
     at once.
     """
@@ -102,6 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise ValueError("--tune SPACE.yaml and --trials N go together; see --help")
             if arguments.tune and arguments.resume:
                 raise ValueError("--tune goes on by itself where it was stopped; drop --resume")
+            failed: dict[str, dict[int, str]] = {}
             run: dict[str, Any] = {
                 "model": arguments.model,
                 "dataset": arguments.dataset,
@@ -116,7 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             else:
                 from recbole_tema import run_recbole_tema
 
-                run_recbole_tema(resume=arguments.resume, **run)
+                result = run_recbole_tema(resume=arguments.resume, seeds=arguments.seeds, **run)
+                failed = result["failed"]
         except (ValueError, OSError, IncompatibleVersionError) as error:
             if str(settings.get("state", "")).upper() == "DEBUG":
                 raise
@@ -130,7 +136,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 command = _resuming(argv, output, more)
                 print(f"Every complete {kept} is kept. Go on with:\n  {command}", file=sys.stderr)
             return 128 + number
-    return 0
+    for model, reasons in failed.items():
+        for seed, reason in reasons.items():
+            print(f"recbole-tema: {model} with seed {seed} failed: {reason}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 @contextmanager

@@ -196,7 +196,7 @@ class TEMAConfig(Config):
         """What was set and the model has no setting for, and of each a hint at what was meant."""
         known = set(self.internal_config_dict)
         known.update(key for keys in self.parameters.values() for key in keys)
-        known.update(("model", "dataset", "candidates", "config_files", "output"))
+        known.update(("model", "dataset", "seeds", "candidates", "config_files", "output"))
         unknown = {}
         for key in self.external_config_dict:
             if key not in known:

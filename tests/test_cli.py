@@ -104,6 +104,7 @@ def test_help_names_the_options(capsys):
     for option in (
         "--model",
         "--dataset",
+        "--seeds",
         "--config_files",
         "--candidates",
         "--output",
@@ -115,6 +116,7 @@ def test_help_names_the_options(capsys):
 # ---- one run ---------------------------------------------------------------------------------
 
 MODELS = ("TEMA", "Pop")
+WITH_TIMES = {"timing.json", "cost.md", "cost.csv", "cost.tex"}
 
 
 def by_hand(ranks: list[float]) -> dict[str, float]:
@@ -182,7 +184,7 @@ def test_a_run_writes_its_results(arguments, tiny, capsys, monkeypatch):
     assert not any(name.startswith(".") for name in names), "nothing half-written is left"
 
     # One seed: the same bytes in whatever does not hold times.
-    same = {path.name for path in second.iterdir() if path.is_file()} - {"timing.json"}
+    same = {path.name for path in second.iterdir() if path.is_file()} - WITH_TIMES
     same |= {f"checkpoints/{model}-2020-best.pth" for model in MODELS}
     assert {"metrics.json", "ranks.csv.gz", "environment.json"} <= same
     for name in sorted(same):
@@ -206,7 +208,7 @@ def test_from_python(arguments, tiny, tmp_path):
     assert list(result["metrics"]["Pop"][5]) == ["uni4"]
     assert result["output"].parent == Path("results")
     assert (result["output"] / "metrics.json").is_file()
-    assert Path(result["checkpoints"]["Pop"]).is_file()
+    assert Path(result["checkpoints"]["Pop"][5]).is_file()
 
 
 def test_the_callers_log_handlers_stay(arguments):

@@ -7,6 +7,7 @@ from recbole_tema.evaluation.metrics import (
     metric_names,
     metrics_by_domain,
     metrics_of_ranks,
+    values_of_cases,
 )
 from recbole_tema.evaluation.ranks import ScoreError, draw_candidates, rank_of_target
 
@@ -20,4 +21,5 @@ __all__ = [
     "metrics_by_domain",
     "metrics_of_ranks",
     "rank_of_target",
+    "values_of_cases",
 ]

@@ -21,22 +21,21 @@ def metric_names(topk: Sequence[int]) -> tuple[str, ...]:
 METRICS = metric_names(TOPK)
 
 
-def metrics_of_ranks(ranks: np.ndarray, topk: Sequence[int] = TOPK) -> dict[str, float]:
-    """The mean metrics of some cases.
+def values_of_cases(ranks: np.ndarray, topk: Sequence[int] = TOPK) -> dict[str, np.ndarray]:
+    """What each case adds to the metrics, whose means over cases these are.
 
-    - ``hr@k``: the share of cases with rank ≤ k. A tie that straddles k (rank 5.5 at k = 5) is out.
-    - ``ndcg@k``: the mean of 1 / log2(1 + rank), or 0 where rank > k. With one relevant item a case
-      the ideal DCG is 1.
-    - ``mrr``: the mean of 1 / rank over **all** ranks. RecBole's ``mrr@k`` counts 0 beyond k; this
-      one is not cut, so the two are not comparable.
+    - ``hr@k``: 1 where rank ≤ k, else 0. A tie that straddles k (rank 5.5 at k = 5) is out.
+    - ``ndcg@k``: 1 / log2(1 + rank), or 0 where rank > k. With one relevant item a case the ideal
+      DCG is 1.
+    - ``mrr``: 1 / rank of **all** ranks. RecBole's ``mrr@k`` counts 0 beyond k; this one is not
+      cut, so the two are not comparable.
 
     Args:
         ranks: shape (n,), each finite and at least 1.
         topk: the values of k, each at least 1.
 
     Returns:
-        A value for each of ``metric_names(topk)``, in that order; all NaN when there are no cases,
-        because an empty domain has no metrics (0 would read as a bad result).
+        (n,) float64 for each of ``metric_names(topk)``, in that order.
 
     Raises:
         ValueError: a rank is NaN, infinite or below 1, or a k is below 1.
@@ -50,16 +49,29 @@ def metrics_of_ranks(ranks: np.ndarray, topk: Sequence[int] = TOPK) -> dict[str,
         )
     if any(k < 1 for k in topk):
         raise ValueError(f"every k of a metric must be at least 1, got {list(topk)}")
-    names = metric_names(topk)
-    if ranks.size == 0:
-        return dict.fromkeys(names, float("nan"))
     gain = 1.0 / np.log2(1.0 + ranks)
     values = [
-        *(np.mean(ranks <= k) for k in topk),
-        *(np.mean(np.where(ranks <= k, gain, 0.0)) for k in topk),
-        np.mean(1.0 / ranks),
+        *((ranks <= k).astype(np.float64) for k in topk),
+        *(np.where(ranks <= k, gain, 0.0) for k in topk),
+        1.0 / ranks,
     ]
-    return {name: float(value) for name, value in zip(names, values, strict=True)}
+    return dict(zip(metric_names(topk), values, strict=True))
+
+
+def metrics_of_ranks(ranks: np.ndarray, topk: Sequence[int] = TOPK) -> dict[str, float]:
+    """The mean metrics of some cases: of each, what ``values_of_cases`` says.
+
+    Returns:
+        A value for each of ``metric_names(topk)``, in that order; all NaN when there are no cases,
+        because an empty domain has no metrics (0 would read as a bad result).
+
+    Raises:
+        ValueError: as ``values_of_cases``.
+    """
+    values = values_of_cases(ranks, topk)
+    return {
+        name: float(np.mean(each)) if each.size else float("nan") for name, each in values.items()
+    }
 
 
 def metrics_by_domain(

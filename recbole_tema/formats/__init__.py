@@ -20,6 +20,7 @@ from recbole_tema.formats.files import (
     SPLITS,
     DatasetFiles,
     atomic_write,
+    is_no_room,
     sha256_of_files,
     sha256_of_tokens,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "atomic_write",
     "dataset_properties",
     "id_problem",
+    "is_no_room",
     "read_features",
     "read_histories",
     "read_interactions",

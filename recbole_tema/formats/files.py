@@ -87,6 +87,11 @@ class DatasetFiles:
                 )
 
 
+def is_no_room(error: Exception) -> bool:
+    """Whether a file could not be written because the disk is full, or what one may use of it."""
+    return isinstance(error, OSError) and error.errno in _NO_ROOM
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Give a path beside ``path`` to write to; it takes the place of ``path`` when all went well.
@@ -104,7 +109,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         os.replace(beside, path)
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if is_no_room(error):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:

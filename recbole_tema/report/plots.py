@@ -63,34 +63,44 @@ def write_comparison_plot(folder: Path, table: Table) -> Path | None:
 
 
 def write_learning_curves(
-    folder: Path, curves: Mapping[str, Mapping[int, float]], metric: str
+    folder: Path, curves: Mapping[str, Mapping[int, Mapping[int, float]]], metric: str
 ) -> Path | None:
     """Write ``learning_curves.png``: the validation metric of each model over its epochs.
 
-    The best epoch of each model (the first, of equals) is marked with a dot.
+    A line for each seed, thin where a model has several. Its best epoch (the first, of equals) is
+    marked with a dot.
 
     Args:
-        curves: {model: {epoch: value}}; a model without epochs or with only NaN is left out.
+        curves: {model: {seed: {epoch: value}}}; what has no epochs or only NaN is left out.
         metric: the name of what is drawn.
 
     Returns:
         The path, or None when there is nothing to draw or no matplotlib.
     """
     points = {
-        model: np.array(sorted((e, v) for e, v in curve.items() if np.isfinite(v)), dtype=float)
-        for model, curve in curves.items()
+        model: [
+            np.array(drawn, dtype=float)
+            for curve in seeds.values()
+            if (drawn := sorted((e, v) for e, v in curve.items() if np.isfinite(v)))
+        ]
+        for model, seeds in curves.items()
     }
-    points = {model: curve for model, curve in points.items() if len(curve)}
+    points = {model: lines for model, lines in points.items() if lines}
     figure = _figure(NARROW, 3.9) if points else None
     if figure is None:
         return None
     axes = figure.subplots()
-    for index, (model, curve) in enumerate(points.items()):
+    for index, (model, lines) in enumerate(points.items()):
         colour, turn = COLOURS[index % len(COLOURS)], index // len(COLOURS) % len(DASHES)
-        epochs, values = curve.T
-        best = values.argmax()
-        axes.plot(epochs, values, color=colour, linestyle=DASHES[turn], linewidth=1.8, label=model)
-        axes.plot(epochs[best], values[best], "o", color=colour, markersize=6)
+        width, dot = (1.8, 6) if len(lines) == 1 else (0.9, 4)
+        for seed, line in enumerate(lines):
+            epochs, values = line.T
+            best = values.argmax()
+            name = "_" if seed else model  # one entry a model in the legend
+            axes.plot(
+                epochs, values, color=colour, linestyle=DASHES[turn], linewidth=width, label=name
+            )
+            axes.plot(epochs[best], values[best], "o", color=colour, markersize=dot)
     _quiet(axes)
     axes.locator_params(axis="x", integer=True)
     axes.set_xlabel("Epoch", fontsize=LABEL_SIZE, color=TEXT_COLOUR)

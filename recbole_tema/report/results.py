@@ -1,7 +1,7 @@
-"""The outcome of runs and its files: ``metrics.json``, ``ranks.csv.gz`` and ``timing.json``.
+"""The outcome of runs: ``metrics.json``, ``ranks.csv.gz``, ``timing.json``, ``failures.json``.
 
-The first two hold nothing that varies between two runs with one seed; everything that does is in
-the third.
+The first two hold nothing that varies between two runs with one seed; times and memory are in the
+third. The last is there only where runs failed.
 """
 
 import csv
@@ -24,12 +24,15 @@ from recbole_tema.formats import ALL_DOMAINS, DOMAIN, USER, FormatError, atomic_
 METRICS_FILE = "metrics.json"
 RANKS_FILE = "ranks.csv.gz"
 TIMING_FILE = "timing.json"
+FAILURES_FILE = "failures.json"
 RANKS_COLUMNS = ("model", "seed", "candidates", USER, DOMAIN, "target_item_id", "rank")
 
 DomainMetrics = dict[str, dict[str, float]]
 """{domain: {metric: value}}"""
 Metrics = dict[str, dict[int, dict[str, DomainMetrics]]]
 """{model: {seed: {candidates: {domain: {metric: value}}}}}"""
+Failures = dict[str, dict[int, str]]
+"""{model: {seed: why there is no result of it}}"""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ class RunResult:
 
     ranks: for each candidates mode (``uni999``, ``full``) float64, shape (n,), in the order of
     ``cases``. Times are in seconds of wall clock; ``eval_seconds`` is that of all modes together,
-    which share one forward pass.
+    which share one forward pass. ``peak_memory`` and ``peak_gpu_memory``
+    (None: no GPU) are in bytes, see ``training.memory``.
     """
 
     model: str
@@ -84,6 +88,8 @@ class RunResult:
     train_seconds: float
     seconds_per_epoch: float
     eval_seconds: float
+    peak_memory: int
+    peak_gpu_memory: int | None = None
 
     def __post_init__(self) -> None:
         for mode, ranks in self.ranks.items():
@@ -100,7 +106,7 @@ def metrics_of_results(results: Iterable[RunResult], topk: Sequence[int] = TOPK)
     Raises ValueError when two runs have one model and seed, or when their cases differ.
     """
     results = list(results)
-    _check_comparable(results)
+    check_comparable(results)
     metrics: Metrics = {}
     for run in results:
         metrics.setdefault(run.model, {})[run.seed] = {
@@ -169,8 +175,22 @@ def write_timing(folder: Path, results: Iterable[RunResult]) -> Path:
             "train_seconds": run.train_seconds,
             "seconds_per_epoch": run.seconds_per_epoch,
             "eval_seconds": run.eval_seconds,
+            "peak_memory": run.peak_memory,
+            "peak_gpu_memory": run.peak_gpu_memory,
         }
     return _write_json(Path(folder) / TIMING_FILE, tree)
+
+
+def write_failures(folder: Path, failures: Failures) -> None:
+    """Write ``failures.json``, {model: {seed: reason}}; without failures there is no such file."""
+    if failures:
+        tree = {
+            model: {str(seed): reason for seed, reason in seeds.items()}
+            for model, seeds in failures.items()
+        }
+        _write_json(Path(folder) / FAILURES_FILE, tree)
+    else:
+        (Path(folder) / FAILURES_FILE).unlink(missing_ok=True)
 
 
 def write_ranks(folder: Path, results: Iterable[RunResult]) -> Path:
@@ -180,7 +200,7 @@ def write_ranks(folder: Path, results: Iterable[RunResult]) -> Path:
     the same bytes. Raises ValueError as ``metrics_of_results`` does.
     """
     results = list(results)
-    _check_comparable(results)
+    check_comparable(results)
     results.sort(key=lambda run: (run.model, run.seed))
     path = Path(folder) / RANKS_FILE
     columns = _case_columns(results[0].cases) if results else []
@@ -229,7 +249,8 @@ def read_ranks(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _check_comparable(results: Sequence[RunResult]) -> None:
+def check_comparable(results: Sequence[RunResult]) -> None:
+    """Raise ValueError when two runs have one model and seed, or when their cases differ."""
     seen = set()
     for run in results:
         if (run.model, run.seed) in seen:

@@ -12,7 +12,14 @@ from torch.optim.lr_scheduler import LRScheduler
 from recbole_tema.distributed import from_all, is_first, rank
 from recbole_tema.models.slices import gathered, optimizer_sliced_like, sliced_like
 from recbole_tema.training.checkpoint import load_checkpoint, save_checkpoint
-from recbole_tema.training.resume import CheckpointFiles, computation, differences, environment
+from recbole_tema.training.memory import gpu_peak, host_peak
+from recbole_tema.training.resume import (
+    CannotGoOnError,
+    CheckpointFiles,
+    computation,
+    differences,
+    environment,
+)
 from recbole_tema.training.state import (
     attributes_now,
     changed_attributes,
@@ -48,6 +55,7 @@ class CheckpointKeeper:
         self._settings = computation(self.config, self.eval_step)
         self._attributes = attributes_now(self.model)
         self._seconds_before = 0.0
+        self._peaks_before: tuple[int, int | None] = (0, None)
         # What a resumed run has still to put back, at the point where it was taken.
         self._pending: dict[str, Any] | None = None
         # Set when fit begins.
@@ -65,6 +73,13 @@ class CheckpointKeeper:
         """Time of all epochs with their validations, those before a resumption included."""
         return self._seconds_before + time.perf_counter() - self._started
 
+    @property
+    def peak_memory(self) -> tuple[int, int | None]:
+        """Bytes on the host and, where there is one, on the GPU: the larger of before and now."""
+        before, now = self._peaks_before, (host_peak(), gpu_peak(self.device))
+        on_gpu = [each for each in (before[1], now[1]) if each is not None]
+        return max(before[0], now[0]), max(on_gpu, default=None)
+
     def resume_checkpoint(self, resume_file: str | Path) -> None:
         """Make the next :meth:`fit` go on from an earlier one's ``files.last``, in its files.
 
@@ -72,23 +87,24 @@ class CheckpointKeeper:
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: it or the best weights beside it are damaged or missing, it holds the best
-                weights alone, or was made with another model or other settings.
+            CannotGoOnError: it or the best weights beside it are damaged or missing, or it was
+                made with another model or other settings.
+            ValueError: it holds the best weights alone.
         """
         self.keep_in(CheckpointFiles.with_last(resume_file))
         try:
             last = load_checkpoint(resume_file, self._device_of_files())
         except ValueError as error:
-            raise ValueError(
+            raise CannotGoOnError(
                 f"{error}. It cannot be gone on from; the best weights so far lie beside it. "
                 "Delete it, and --resume starts this model anew"
             ) from error
         if last["model"] != self.config["model"]:
-            raise ValueError(
+            raise CannotGoOnError(
                 f"{resume_file} holds a {last['model']}, but the model is {self.config['model']}"
             )
         if differing := differences(last["settings"], self._settings):
-            raise ValueError(
+            raise CannotGoOnError(
                 f"{resume_file} was made with other settings: {', '.join(differing)}. Resume with "
                 "those of then (epochs, stopping_step and max_train_seconds may be raised), or "
                 "give another --output"
@@ -111,6 +127,7 @@ class CheckpointKeeper:
         self.train_loss_dict = last["train_loss_dict"]
         self.curve = last["curve"]
         self._seconds_before = last["train_seconds"]
+        self._peaks_before = last["peak_memory"]
         self._pending = last
         self.logger.info(f"{self.start_epoch} epochs are done: going on from {resume_file}")
 
@@ -119,7 +136,7 @@ class CheckpointKeeper:
         try:
             load_checkpoint(self.files.best, self._device_of_files())
         except (FileNotFoundError, ValueError) as error:
-            raise ValueError(
+            raise CannotGoOnError(
                 f"{self.files.best} holds the best weights so far and cannot be read ({error}). "
                 f"Delete it and {self.files.last} to have this model trained anew"
             ) from error
@@ -157,6 +174,7 @@ class CheckpointKeeper:
             "train_loss_dict": self.train_loss_dict,
             "curve": self.curve,
             "train_seconds": self.train_seconds,
+            "peak_memory": self.peak_memory,
             "optimizers": {name: each.state_dict() for name, each in self._steppers()},
             "attributes": changed_attributes(self.model, self._attributes),
             "random": from_all(random_state(train_data)),

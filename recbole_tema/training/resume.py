@@ -26,6 +26,7 @@ FREE = frozenset(
         "data_path",
         "gpu_id",
         "log_wandb",
+        "seeds",
         "show_progress",
         "state",
     }
@@ -35,6 +36,10 @@ FREE = frozenset(
 )
 # Limits that may be raised: training goes on beyond where it would have ended.
 LIMITS = frozenset({"epochs", "stopping_step", "max_train_seconds"})
+
+
+class CannotGoOnError(ValueError):
+    """What was begun does not fit what is asked for, or is damaged; nothing of it was changed."""
 
 
 @dataclass(frozen=True)

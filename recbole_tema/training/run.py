@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 from recbole.config import Config
-from recbole.utils import init_seed
+from recbole.utils import ModelType, init_seed
 
 from recbole_tema import distributed
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.loaders import CaseLoader, data_preparation
 from recbole_tema.evaluation.ranker import CaseRanker
 from recbole_tema.models.sharding import shard_items, shards_items
+from recbole_tema.training.memory import begin_peaks
 from recbole_tema.training.resume import RunCheckpoints
 from recbole_tema.training.sharing import shares_training
 from recbole_tema.training.trainer import trainer_class, validation_metric
@@ -33,6 +34,8 @@ class TrainedRun:
         epochs: how many were trained; ``curve`` has fewer where ``eval_step`` is above 1.
         train_seconds: time of all epochs with their validations.
         eval_seconds: time to score and rank all test cases, all modes together.
+        peak_memory: bytes of this process at its peak, see :mod:`recbole_tema.training.memory`.
+        peak_gpu_memory: bytes on its GPU; None: no GPU.
     """
 
     ranks: dict[str, np.ndarray]
@@ -44,6 +47,8 @@ class TrainedRun:
     epochs: int
     train_seconds: float
     eval_seconds: float
+    peak_memory: int
+    peak_gpu_memory: int | None
 
 
 def train_and_rank(
@@ -63,9 +68,11 @@ def train_and_rank(
         resume: go on from the last checkpoint, where there is one: bit for bit as if never stopped.
 
     Raises:
-        ValueError: settings, data or a checkpoint with which it cannot run.
+        ValueError: settings or data with which it cannot run.
+        CannotGoOnError: a checkpoint to resume from that does not fit or is damaged.
         OSError: a checkpoint could not be written.
     """
+    begin_peaks(config["device"])
     train_data, valid_data, test_data = data_preparation(config, dataset)
     _refuse_idle_processes(len(train_data._dataset), len(valid_data.cases), len(test_data.cases))
     # Not the validation's seed, so that a user's two cases do not share their draws.
@@ -74,6 +81,8 @@ def train_and_rank(
     train_seconds = trainer.train_seconds
     trained = time.perf_counter()
     ranks = trainer.ranks(test, show_progress=config["show_progress"])
+    eval_seconds = time.perf_counter() - trained
+    peak_memory, peak_gpu_memory = trainer.peak_memory
     return TrainedRun(
         ranks=ranks,
         test=test,
@@ -83,7 +92,9 @@ def train_and_rank(
         checkpoint=trainer.saved_model_file,
         epochs=len(trainer.train_loss_dict),
         train_seconds=train_seconds,
-        eval_seconds=time.perf_counter() - trained,
+        eval_seconds=eval_seconds,
+        peak_memory=peak_memory,
+        peak_gpu_memory=peak_gpu_memory,
     )
 
 
@@ -141,6 +152,22 @@ def train(
         callback_fn=after_epoch,
     )
     return trainer
+
+
+def rehearse(config: Config, dataset: CrossDomainDataset) -> None:
+    """Find out, short of training, what :func:`train_and_rank` would refuse.
+
+    Models whose making is their training (ItemKNN, EASE, …) are not made.
+
+    Raises:
+        ValueError, RuntimeError, OSError: what it would raise.
+    """
+    validation_metric(config, dataset.domains)
+    train_data, valid_data, test_data = data_preparation(config, dataset)
+    _refuse_idle_processes(len(train_data._dataset), len(valid_data.cases), len(test_data.cases))
+    trainer_class(config)
+    if config["MODEL_TYPE"] != ModelType.TRADITIONAL:
+        config.model_class(config, train_data._dataset)
 
 
 def _refuse_idle_processes(rows: int, valid: int, test: int) -> None:

@@ -19,7 +19,7 @@ from recbole_tema.evaluation.ranker import CaseRanker
 from recbole_tema.formats import ALL_DOMAINS
 from recbole_tema.training.checkpoint import load_checkpoint
 from recbole_tema.training.keeper import CheckpointKeeper
-from recbole_tema.training.resume import CheckpointFiles
+from recbole_tema.training.resume import CannotGoOnError, CheckpointFiles
 from recbole_tema.training.sharing import SharedLoss, check_trainer, shareable, shares_training
 
 
@@ -79,14 +79,14 @@ class PerDomainTrainer(CheckpointKeeper):
         """RecBole's training loop, which ends early when ``max_train_seconds`` are over.
 
         Raises:
-            ValueError: resumed on other data than it began with.
+            CannotGoOnError: resumed on other data than it began with.
             OSError: a checkpoint could not be written.
         """
         self._started = time.perf_counter()
         self._saved = saved
         self._data = train_data._dataset.checksum()
         if self._pending and self._pending["data"] != self._data:
-            raise ValueError(
+            raise CannotGoOnError(
                 f"{self.files.last} was made with other data: their checksum was "
                 f"{self._pending['data'][:12]} and is {self._data[:12]} now. Put the data of then "
                 "back, or give another --output"

@@ -13,8 +13,9 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from recbole_tema.formats import atomic_write
+from recbole_tema.report.layout import ABSENT, markdown_name
 from recbole_tema.report.plots import write_history_plot
-from recbole_tema.report.tables import ABSENT, DECIMALS, MARKDOWN_ESCAPES
+from recbole_tema.report.tables import DECIMALS
 from recbole_tema.tuning.space import Space
 from recbole_tema.tuning.study import (
     BEST_EPOCH,
@@ -148,10 +149,10 @@ def _markdown(study: ModelStudy, search: Search, head: list[str], table: list[li
             return f"{float(text):.{DECIMALS}f}"
         if name in search.space.ranges:
             text = _short(text)
-        return " ".join(text.split()).translate(MARKDOWN_ESCAPES) or ABSENT
+        return markdown_name(" ".join(text.split())) or ABSENT
 
     rows = [[cell(name, text) for name, text in zip(head, row, strict=True)] for row in table]
-    names = [name.translate(MARKDOWN_ESCAPES) for name in head]
+    names = [markdown_name(name) for name in head]
     lines = ["| " + " | ".join(row) + " |" for row in (names, ["---"] * len(head), *rows)]
     intro = [
         f"# {study.model} on {search.dataset}: trials by validation {search.metric}",

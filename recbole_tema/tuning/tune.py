@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recbole_tema import distributed
+from recbole_tema.comparison import log_to_own_file
 from recbole_tema.config import TEMAConfig, given_settings, plain_settings
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.loaders import data_preparation
 from recbole_tema.dataset_tools.movielens import NAME as ML_100K
 from recbole_tema.launch import ProcessSettings
-from recbole_tema.quick_start import _config, _log_to_own_file, _model_names, _settings_in
+from recbole_tema.quick_start import config_of, model_names, settings_in
 from recbole_tema.training.resume import FREE
 from recbole_tema.training.run import best_epoch, train
 from recbole_tema.training.trainer import validation_metric
@@ -70,13 +71,13 @@ def tune_models(
     _require_optuna()
     if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
         raise ValueError(f"--trials: expected a whole number of at least 1, got {trials!r}")
-    given = {**_settings_in(config_file_list or []), **(config_dict or {})}
+    given = {**settings_in(config_file_list or []), **(config_dict or {})}
     if distributed.launched() or ProcessSettings.of(given).world_size > 1:
         raise ValueError(
             "nproc: a trial is trained by one process; to use several, start the same command "
             "several times, and they share the trials"
         )
-    names = _model_names(model or given.get("model") or "TEMA")
+    names = model_names(model or given.get("model") or "TEMA")
     dataset = str(dataset or given.get("dataset") or ML_100K)
     folder = Path(output) if output else Path("results") / f"tune-{dataset}"
     spaces = {name: read_space(space_file(str(space), name)) for name in names}
@@ -124,7 +125,7 @@ class _Tuning:
         self._trials, self._folder = trials, folder
         # The first value of each range, so that the names of all settings are looked at.
         first = {key: each.values[0] for key, each in space.ranges.items()}
-        _config(model, dataset, files, given)  # makes a built-in data set
+        config_of(model, dataset, files, given)  # makes a built-in data set
         self._check_keys(self._settings(first))
         self._base = self._settings({})
         arguments = ["--model", model, "--dataset", dataset]
@@ -152,7 +153,7 @@ class _Tuning:
         from recbole_tema.tuning.report import Search, best_file, state_of, write_best, write_trials
         from recbole_tema.tuning.study import EPOCHS, SECONDS, ModelStudy, value_of
 
-        _log_to_own_file(self._base)
+        log_to_own_file(self._base)
         data = CrossDomainDataset(self._base)
         validation_metric(self._base, data.domains)
         bigger, metric = self._base["valid_metric_bigger"], str(self._base["valid_metric"])

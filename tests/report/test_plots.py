@@ -18,7 +18,12 @@ from recbole_tema.report.plots import (
 )
 from recbole_tema.report.tables import tables_of_metrics
 
-CURVES = {"TEMA": {1: 0.1, 2: 0.3, 3: 0.2}, "Pop": {1: 0.05}, "none": {}, "nan": {1: math.nan}}
+CURVES = {
+    "TEMA": {7: {1: 0.1, 2: 0.3, 3: 0.2}, 8: {1: 0.1, 2: 0.2}},
+    "Pop": {7: {1: 0.05}},
+    "none": {7: {}},
+    "nan": {7: {1: math.nan}},
+}
 
 
 def table(n_models=3, n_seeds=1, domains=("food", "$a_b$", "all")):
@@ -96,7 +101,10 @@ def test_history(matplotlib, tmp_path):
 
 
 def test_nothing_to_draw(tmp_path):
-    assert write_learning_curves(tmp_path, {"none": {}, "nan": {1: math.nan}}, "mrr") is None
+    assert (
+        write_learning_curves(tmp_path, {each: CURVES[each] for each in ("none", "nan")}, "mrr")
+        is None
+    )
     assert history(tmp_path / "history.png", [(0, None)], set()) is None
     assert not list(tmp_path.iterdir())
 
@@ -117,7 +125,7 @@ from pathlib import Path
 from recbole_tema.report.plots import write_learning_curves
 matplotlib.rcParams["backend"] = "svg"
 before = dict(matplotlib.rcParams)
-assert write_learning_curves(Path({str(tmp_path)!r}), {{"A": {{1: 0.1, 2: 0.2}}}}, "mrr")
+assert write_learning_curves(Path({str(tmp_path)!r}), {{"A": {{7: {{1: 0.1, 2: 0.2}}}}}}, "mrr")
 assert before == dict(matplotlib.rcParams)
 assert "matplotlib.pyplot" not in sys.modules and "torch" not in sys.modules
 """

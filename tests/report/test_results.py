@@ -44,6 +44,7 @@ def result(model="TEMA", seed=1, cases=CASES, **ranks):
         train_seconds=12.5,
         seconds_per_epoch=4.0,
         eval_seconds=0.5,
+        peak_memory=2048,
     )
 
 
@@ -182,6 +183,8 @@ def test_timing_file(tmp_path):
         "train_seconds": 12.5,
         "seconds_per_epoch": 4.0,
         "eval_seconds": 0.5,
+        "peak_memory": 2048,
+        "peak_gpu_memory": None,
     }
 
 

@@ -4,18 +4,21 @@ import csv
 import io
 import math
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from recbole_tema.report.tables import (
-    tables_of_metrics,
+from recbole_tema.report.rendering import (
     to_csv,
     to_latex,
     to_markdown,
     to_text,
     write_tables,
 )
+from recbole_tema.report.results import Cases, RunResult
+from recbole_tema.report.significance import PairedTest, paired_tests
+from recbole_tema.report.tables import tables_of_metrics, tables_of_results
 
 
 def metrics(values, mode="uni999"):
@@ -44,13 +47,14 @@ TWO = {"TEMA": [[0.25, 0.16555, 0.2, 0.1]], "Pop": [[0.125, 0.16556, 0.3, math.n
 
 def test_markdown():
     assert to_markdown(table(TWO)) == (
-        "Candidates: uni999; best in bold\n"
+        "Candidates: uni999; best in bold, second underlined\n"
         "\n"
-        "| Model |  food HR@5 |   food MRR |   all HR@5 |    all MRR |\n"
-        "| ----- | ---------: | ---------: | ---------: | ---------: |\n"
-        "| TEMA  | **0.2500** |     0.1656 |     0.2000 | **0.1000** |\n"
-        "| Pop   |     0.1250 | **0.1656** | **0.3000** |          – |\n"
-    ).replace("|     0.1656 |", "| **0.1656** |")  # they read the same, so both are best
+        "| Model |     food HR@5 |   food MRR |      all HR@5 |    all MRR |\n"
+        "| ----- | ------------: | ---------: | ------------: | ---------: |\n"
+        # Both MRR read the same: both are best, and none is second.
+        "| TEMA  |    **0.2500** | **0.1656** | <u>0.2000</u> | **0.1000** |\n"
+        "| Pop   | <u>0.1250</u> | **0.1656** |    **0.3000** |          – |\n"
+    )
 
 
 def test_best():
@@ -63,6 +67,19 @@ def test_best():
     assert close.best()[:, 0, 0].tolist() == [False, True]
     empty = table({"A": [[math.nan] * 4], "B": [[math.nan] * 4]})
     assert not empty.best().any()
+
+
+def test_second():
+    found = table({"A": [[0.3, 0.1, 0.2, 0.1]], "B": [[0.2, 0.1, 0.2, 0.1]], "C": [[0.1] * 4]})
+    # Where two are best, the next one below them is second; where all are, none is.
+    assert found.second().tolist() == [
+        [[False, False], [False, False]],
+        [[True, False], [False, False]],
+        [[False, False], [True, False]],
+    ]
+    text = to_markdown(found)
+    assert "| A     |    **0.3000** | **0.1000** |" in text
+    assert "| B     | <u>0.2000</u> | **0.1000** |" in text
 
 
 def test_one_model_is_not_called_best():
@@ -109,7 +126,7 @@ def test_csv_is_tidy_and_unrounded():
 def test_latex():
     text = to_latex(table({"TEMA_v2": [[0.25, 0.5, 0.2, 0.1]], "A&B": [[0.1, 0.6, 0.1, 0.1]]}))
     assert text == (
-        "% Candidates: uni999; best in bold\n"
+        "% Candidates: uni999; best in bold, second underlined\n"
         "% Needs \\usepackage{booktabs}.\n"
         "\\begin{tabular}{lrrrr}\n"
         "\\toprule\n"
@@ -117,8 +134,10 @@ def test_latex():
         "\\cmidrule(lr){2-3}\\cmidrule(lr){4-5}\n"
         "Model & HR@5 & MRR & HR@5 & MRR \\\\\n"
         "\\midrule\n"
-        "TEMA\\_v2 & \\textbf{0.2500} & 0.5000 & \\textbf{0.2000} & \\textbf{0.1000} \\\\\n"
-        "A\\&B & 0.1000 & \\textbf{0.6000} & 0.1000 & \\textbf{0.1000} \\\\\n"
+        "TEMA\\_v2 & \\textbf{0.2500} & \\underline{0.5000} & "
+        "\\textbf{0.2000} & \\textbf{0.1000} \\\\\n"
+        "A\\&B & \\underline{0.1000} & \\textbf{0.6000} & "
+        "\\underline{0.1000} & \\textbf{0.1000} \\\\\n"
         "\\bottomrule\n"
         "\\end{tabular}\n"
     )
@@ -127,6 +146,51 @@ def test_latex():
 def test_latex_of_several_seeds_and_of_what_is_absent():
     text = to_latex(table({"A": [[0.1, math.nan, 0.1, 0.1], [0.3, math.nan, 0.1, 0.1]]}))
     assert "A & 0.2000 $\\pm$ 0.1414 & -- & 0.1000" in text
+
+
+def paired(p_holm, metric="hr@5", domain="food"):
+    return PairedTest(domain, metric, "TEMA", "Pop", 0.1, p_holm, p_holm, 100, 50)
+
+
+@pytest.mark.parametrize(
+    ("p_holm", "mark"),
+    [(0.00999, "‡"), (0.01, "†"), (0.04999, "†"), (0.05, ""), (1.0, "")],
+)
+def test_marks_of_certainty(p_holm, mark):
+    found = replace(table(TWO), tests=(paired(p_holm),))
+    assert found.marks().tolist() == [[[mark, ""], ["", ""]], [["", ""], ["", ""]]]
+
+
+def test_marks_in_every_form():
+    found = replace(
+        table(TWO), tests=(paired(0.001), paired(0.03, "mrr", "all"), paired(0.5, "mrr"))
+    )
+    caption = "† p < 0.05 or ‡ p < 0.01: better than the best other model (paired, Holm)"
+    markdown, latex, text = to_markdown(found), to_latex(found), to_text(found)
+    assert all(caption in each.splitlines()[0] for each in (markdown, latex, text))
+    assert "|   **0.2500**‡ | **0.1656** |" in markdown
+    assert " | **0.1000**† |" in markdown
+    assert r"\textbf{0.2500}$^{\ddagger}$ & " in latex
+    assert r"\textbf{0.1000}$^{\dagger}$ \\" in latex
+    assert text.splitlines()[2:] == [
+        "       ------ food ------  ------ all -------",
+        "Model    HR@5       MRR      HR@5       MRR",
+        "TEMA   0.2500*‡  0.1656*   0.2000    0.1000*†",
+        "Pop    0.1250    0.1656*   0.3000*        –",
+    ]
+    assert "p <" not in to_markdown(replace(found, tests=(paired(0.5),)))
+
+
+def test_tables_of_results_have_their_tests():
+    cases = Cases(["u1", "u2"], ["i1", "i2"], np.array([0, 0]), ("food",))
+    runs = [
+        RunResult(model, 1, cases, {m: np.array(ranks) for m in modes}, 1, 0, 1, 1.0, 1.0, 1.0, 1)
+        for model, modes, ranks in (("A", ("full", "uni9"), [1, 2]), ("B", ("uni9",), [2, 2]))
+    ]
+    full, uni = tables_of_results(runs, topk=(1,))
+    assert full.tests == ()
+    assert uni.tests == tuple(paired_tests(runs, "uni9", topk=(1,)))
+    assert (len(uni.tests), uni.tests[0].best) == (6, "A")
 
 
 def test_names_are_escaped():
@@ -187,3 +251,5 @@ def test_files(tmp_path):
     assert paths[0].read_text(encoding="utf-8") == to_markdown(table(TWO))
     assert paths[1].read_bytes() == to_csv(table(TWO)).encode()
     assert paths[2].read_text(encoding="utf-8") == to_latex(table(TWO))
+    (tests,) = write_tables(tmp_path, [replace(table(TWO), tests=(paired(0.5),))])[3:]
+    assert tests.name == "tests_uni999.csv"

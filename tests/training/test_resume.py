@@ -25,7 +25,7 @@ MODELS = [
     *("MultiVAE", "MacridVAE", "LINE", "DiffRec", "LDiffRec", "RecVAE", "SGL", "Pop", "ItemKNN"),
 ]
 # As the limits of a run that is gone on with may be raised, what they are is no state.
-APART = ("train_seconds", "settings")
+APART = ("train_seconds", "peak_memory", "settings")
 SETTINGS = {"n_negatives": 4, "learning_rate": 0.01}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import recbole_tema
-from recbole_tema import quick_start
+from recbole_tema import comparison, quick_start
 from recbole_tema.cli import main
 
 ROOT = Path(recbole_tema.__file__).parents[1]
@@ -90,12 +90,14 @@ def command(place, number, action, *arguments):
 
 
 def assert_as_if_never_stopped(output):
-    """Weights, ranks, metrics, tables and pictures, byte for byte; timing.json apart."""
+    """Weights, ranks, metrics, tables and pictures, byte for byte; times and memory apart."""
     whole = {path.relative_to("whole") for path in Path("whole").rglob("*") if path.is_file()}
     found = {path.relative_to(output) for path in Path(output).rglob("*") if path.is_file()}
     assert found == whole
-    with_times = {Path("timing.json"), *(each for each in whole if each.name.endswith("-last.pth"))}
-    assert len(with_times) == 1 + len(MODELS)
+    with_times = {each for each in whole if each.name.endswith("-last.pth")}
+    with_times |= {Path(f"cost.{suffix}") for suffix in ("md", "csv", "tex")}
+    with_times.add(Path("timing.json"))
+    assert len(with_times) == 4 + len(MODELS)
     for name in sorted(whole - with_times):
         assert (Path(output) / name).read_bytes() == (Path("whole") / name).read_bytes(), name
     timing = [json.loads((Path(each) / "timing.json").read_text()) for each in ("whole", output)]
@@ -194,7 +196,7 @@ def test_resuming_nothing_exits_with_2(folder, capsys, extra, expected):
 
 
 def test_a_stop_before_there_is_anything_to_go_on_from(folder, capsys, monkeypatch):
-    monkeypatch.setattr(quick_start, "CrossDomainDataset", lambda config: os.kill(os.getpid(), 15))
+    monkeypatch.setattr(comparison, "CrossDomainDataset", lambda config: os.kill(os.getpid(), 15))
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     assert main([*ARGUMENTS, "--output", "early"]) == 143
     assert capsys.readouterr().err.endswith("recbole-tema: stopped by SIGTERM\n")
@@ -209,7 +211,7 @@ def test_a_library_call_gets_a_keyboard_interrupt_and_keeps_its_handlers(folder,
         Path("mine/UNFINISHED.txt").touch()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(quick_start, "train_and_rank", interrupt)
+    monkeypatch.setattr(comparison, "train_and_rank", interrupt)
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt, match=r"output='mine', resume=True"):
         quick_start.run_recbole_tema("Pop", "tiny", config_dict={"gpu_id": ""}, output="mine")

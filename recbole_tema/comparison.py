@@ -1,0 +1,133 @@
+"""Every model with every seed, one after the other; one that fails does not stop the others."""
+
+import copy
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from recbole.utils import init_logger
+
+from recbole_tema.config import TEMAConfig
+from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.distributed import from_first, is_first, world_size
+from recbole_tema.formats import is_no_room
+from recbole_tema.report import Failures
+from recbole_tema.training.resume import CannotGoOnError, RunCheckpoints
+from recbole_tema.training.run import TrainedRun, rehearse, train_and_rank
+
+# What a model, its settings or the machine may raise; anything else is an error of the program.
+FAILURES = (ValueError, RuntimeError, OSError)
+
+Finished = Callable[[str, TEMAConfig, CrossDomainDataset, TrainedRun], None]
+
+
+def train_all(
+    configs: Mapping[str, TEMAConfig],
+    seeds: Sequence[int],
+    checkpoints: RunCheckpoints,
+    resume: bool,
+    finished: Finished,
+    failed: Callable[[Failures], None],
+) -> Failures:
+    """Train and rank all models with the first seed, then all with the next.
+
+    What was begun by a run that is resumed comes first, so that a refusal to go on with it does not
+    come after hours. A model that cannot be run on this data is found before any is trained. A run
+    that raises one of ``FAILURES`` is reported and left out. With several processes only the first
+    kind of failure is: what is raised in training ends them all, as each waits for the others.
+
+    Args:
+        configs: by model.
+        seeds: different numbers.
+        checkpoints: of the output folder.
+        resume: go on where an earlier run was stopped; finished ones are ranked again alone, and
+            failed ones tried again.
+        finished: called with model, configuration, data and outcome after each run.
+        failed: called with all failures so far after each.
+
+    Raises:
+        ValueError, RuntimeError, OSError: of the first model, where none can be run; of the only
+            run, where it is one.
+        CannotGoOnError: what was begun does not fit, or is damaged.
+        OSError: there is no room left to write, which would end every other run too.
+    """
+    runs = [(model, seed) for seed in seeds for model in configs]
+    alone = len(runs) == 1
+    failures: Failures = {}
+    if not alone:
+        for model, reason in _impossible(configs).items():
+            failures[model] = dict.fromkeys(seeds, reason)
+            failed(failures)
+        runs = [(model, seed) for model, seed in runs if model not in failures]
+    runs.sort(key=lambda run: not (resume and from_first(checkpoints.files(*run).last.exists())))
+    # Where one of several processes fails nobody knows how far the others are.
+    caught = () if alone or world_size() > 1 else FAILURES
+    for number, (model, seed) in enumerate(runs, start=1):
+        config = _with_seed(configs[model], seed)
+        log_to_own_file(config)
+        logger = logging.getLogger()
+        try:
+            data = CrossDomainDataset(config)
+            logger.info(f"{model} on {data.dataset_name}, seed {seed}, {number} of {len(runs)}")
+            run = train_and_rank(config, data, checkpoints, resume)
+        except caught as error:
+            if isinstance(error, CannotGoOnError) or is_no_room(error):
+                raise
+            unforeseen = isinstance(error, RuntimeError)
+            logger.error(f"{model} with seed {seed} failed: {_reason(error)}", exc_info=unforeseen)
+            failures.setdefault(model, {})[seed] = _reason(error)
+            failed(failures)
+        else:
+            finished(model, config, data, run)
+    return failures
+
+
+def _impossible(configs: Mapping[str, TEMAConfig]) -> dict[str, str]:
+    """Why each model that cannot be run cannot; raises the error of the first if none can."""
+    found: dict[str, str] = {}
+    errors: list[Exception] = []
+    # What settings and data do not allow, all processes find alike; not so other errors.
+    caught = FAILURES if world_size() == 1 else (ValueError,)
+    for model, config in configs.items():
+        config = copy.deepcopy(config)
+        try:
+            rehearse(config, CrossDomainDataset(config))
+        except caught as error:
+            errors.append(error)
+            found[model] = _reason(error)
+    if len(errors) == len(configs):
+        raise errors[0]
+    for model, reason in found.items() if is_first() else ():
+        logging.getLogger().error(f"{model} cannot be run and is left out: {reason}")
+    return found
+
+
+def _reason(error: Exception) -> str:
+    plain = isinstance(error, (ValueError, OSError))
+    return str(error) if plain else f"{type(error).__name__}: {error}"
+
+
+def _with_seed(config: TEMAConfig, seed: int) -> TEMAConfig:
+    """A copy, as what is made from a configuration may write into it."""
+    config = copy.deepcopy(config)
+    config["seed"] = seed
+    return config
+
+
+# RecBole's handlers for the run at hand; those of the program that calls us are left alone.
+_log_handlers: list[logging.Handler] = []
+
+
+def log_to_own_file(config: TEMAConfig) -> None:
+    """RecBole's log of this model, beside the handlers that the calling program has."""
+    root = logging.getLogger()
+    theirs = [handler for handler in root.handlers if handler not in _log_handlers]
+    for handler in _log_handlers:
+        handler.close()
+    # RecBole's init_logger does nothing while there are any.
+    root.handlers = []
+    if is_first():
+        init_logger(config)
+    else:
+        logging.basicConfig(level=logging.ERROR)
+    _log_handlers[:] = root.handlers
+    root.handlers = [*theirs, *_log_handlers]

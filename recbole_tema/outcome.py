@@ -1,0 +1,139 @@
+"""The output folder of a comparison: everything but the checkpoints, anew after each run."""
+
+import json
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+import yaml
+
+from recbole_tema.config import TEMAConfig, plain_settings
+from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.distributed import is_first, world_size
+from recbole_tema.formats import atomic_write
+from recbole_tema.report import (
+    Cases,
+    RunResult,
+    Table,
+    tables_of_results,
+    write_comparison_plot,
+    write_costs,
+    write_learning_curves,
+    write_metrics,
+    write_ranks,
+    write_tables,
+    write_timing,
+)
+from recbole_tema.training.run import TrainedRun
+
+LIBRARIES = ("recbole_tema", "recbole", "torch", "numpy", "pandas", "scipy", "transformers")
+
+
+class Outcome:
+    """The results so far, and their files: a comparison that stops midway keeps what it has.
+
+    Args:
+        folder: where the first process writes.
+        models, seeds: all that there will be, in the order of every table.
+
+    Attributes:
+        results: of the runs so far, in that order.
+        tables: of these, by candidates mode.
+        checkpoints: files of the best weights, {model: {seed: path}}.
+    """
+
+    def __init__(self, folder: Path, models: Sequence[str], seeds: Sequence[int]) -> None:
+        self.folder = folder
+        self.results: list[RunResult] = []
+        self.tables: list[Table] = []
+        self.checkpoints: dict[str, dict[int, str]] = {}
+        self._curves: dict[tuple[str, int], dict[int, float]] = {}
+        self._models, self._seeds = list(models), list(seeds)
+
+    def add(
+        self, model: str, config: TEMAConfig, data: CrossDomainDataset, run: TrainedRun
+    ) -> None:
+        """Take one more run in, and write all files."""
+        seed = config["seed"]
+        self.results.append(_result(model, seed, run))
+        self.results.sort(
+            key=lambda each: (self._models.index(each.model), self._seeds.index(each.seed))
+        )
+        self.checkpoints.setdefault(model, {})[seed] = run.checkpoint
+        self._curves[model, seed] = dict(run.curve)
+        if not is_first():
+            return
+        _write_config(self.folder / f"config-{model}.yaml", config, self._seeds)
+        if len(self.results) == 1:  # one data set and one machine for all
+            _write_environment(self.folder / "environment.json", data)
+        topk = config["topk"]
+        write_metrics(self.folder, self.results, topk)
+        write_ranks(self.folder, self.results)
+        write_timing(self.folder, self.results)
+        write_costs(self.folder, self.results)
+        self.tables = tables_of_results(self.results, topk)
+        write_tables(self.folder, self.tables)
+        for table in self.tables:
+            write_comparison_plot(self.folder, table)
+        curves: dict[str, dict[int, dict[int, float]]] = {}
+        for each in self.results:
+            curves.setdefault(each.model, {})[each.seed] = self._curves[each.model, each.seed]
+        write_learning_curves(self.folder, curves, config["valid_metric"])
+
+
+def _result(model: str, seed: int, run: TrainedRun) -> RunResult:
+    dataset, rows = run.test.loader.dataset, run.test.loader.cases
+    cases = Cases(
+        users=dataset.id2token(dataset.uid_field, rows.users).tolist(),
+        targets=dataset.id2token(dataset.iid_field, rows.targets).tolist(),
+        domain=run.test.loader.domain,
+        domain_names=tuple(dataset.domains),
+    )
+    return RunResult(
+        model=model,
+        seed=seed,
+        cases=cases,
+        ranks=run.ranks,
+        epochs=run.epochs,
+        best_epoch=run.best_epoch,
+        parameters=run.parameters,
+        train_seconds=run.train_seconds,
+        seconds_per_epoch=run.train_seconds / max(run.epochs, 1),
+        eval_seconds=run.eval_seconds,
+        peak_memory=run.peak_memory,
+        peak_gpu_memory=run.peak_gpu_memory,
+    )
+
+
+def _write_config(path: Path, config: TEMAConfig, seeds: Sequence[int]) -> None:
+    """The full configuration, such that ``--config_files`` takes it and gives the same runs."""
+    # Where the checkpoints lie is this comparison's own affair.
+    plain = {key: value for key, value in plain_settings(config).items() if key != "checkpoint_dir"}
+    plain = {**plain, "seed": seeds[0]}
+    if len(seeds) > 1:
+        plain["seeds"] = list(seeds)
+    else:
+        plain.pop("seeds", None)
+    with atomic_write(path) as beside:
+        beside.write_text(yaml.safe_dump(plain, allow_unicode=True), encoding="utf-8")
+
+
+def _write_environment(path: Path, data: CrossDomainDataset) -> None:
+    environment = {
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in LIBRARIES},
+        "dataset": data.dataset_name,
+        "dataset_sha256": data.checksum(),
+        "processes": world_size(),
+    }
+    with atomic_write(path) as beside:
+        beside.write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
+
+
+def _version(library: str) -> str:
+    if library == "recbole_tema":
+        from recbole_tema import __version__
+
+        return __version__
+    return metadata.version(library)

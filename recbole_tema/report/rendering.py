@@ -1,0 +1,175 @@
+"""Comparison tables as Markdown, CSV, LaTeX and plain text."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from recbole_tema.formats import atomic_write
+from recbole_tema.report.layout import (
+    ABSENT,
+    aligned,
+    latex_lines,
+    latex_name,
+    markdown_lines,
+    markdown_name,
+)
+from recbole_tema.report.significance import write_tests
+from recbole_tema.report.tables import DECIMALS, LEVELS, Table
+
+CSV_COLUMNS = ("candidates", "model", "domain", "metric", "mean", "std", "seeds")
+LATEX_MARKS = {"†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "": ""}
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One value: ``mean`` and ``spread`` (" ± std" or nothing), and what there is to it."""
+
+    mean: str
+    spread: str
+    best: bool
+    second: bool
+    mark: str
+
+
+def to_markdown(table: Table) -> str:
+    """A Markdown table, the best of each column in bold and the second underlined."""
+
+    def text(cell: _Cell) -> str:
+        value = cell.mean + cell.spread
+        value = f"**{value}**" if cell.best else f"<u>{value}</u>" if cell.second else value
+        return value + cell.mark
+
+    head = [
+        markdown_name(f"{domain} {metric.upper()}")
+        for domain in table.domains
+        for metric in table.metrics
+    ]
+    body = [
+        [markdown_name(model), *row]
+        for model, row in zip(table.models, _texts(table, text), strict=True)
+    ]
+    lines = markdown_lines([["Model", *head], *body])
+    return f"{_caption(table, 'in bold', 'underlined')}\n\n" + "\n".join(lines) + "\n"
+
+
+def to_csv(table: Table) -> str:
+    """A line for each model, domain and metric: ``CSV_COLUMNS``, unrounded.
+
+    What is absent (the std of one seed, the mean of no cases) is empty.
+    """
+
+    def number(value: np.ndarray) -> str:
+        return "" if np.isnan(value) else repr(float(value))
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for i, j, k in np.ndindex(table.mean.shape):
+        names = table.candidates, table.models[i], table.domains[j], table.metrics[k]
+        mean, std = number(table.mean[i, j, k]), number(table.std[i, j, k])
+        writer.writerow([*names, mean, std, table.seeds[i]])
+    return text.getvalue()
+
+
+def to_latex(table: Table) -> str:
+    r"""A LaTeX ``tabular`` with booktabs rules, the best in ``\textbf``, then ``\underline``."""
+
+    def text(cell: _Cell) -> str:
+        mean = cell.mean.replace(ABSENT, "--")
+        mean = rf"\textbf{{{mean}}}" if cell.best else mean
+        mean = rf"\underline{{{mean}}}" if cell.second else mean
+        return mean + cell.spread.replace("±", r"$\pm$") + LATEX_MARKS[cell.mark]
+
+    width = len(table.metrics)
+    groups = [rf"\multicolumn{{{width}}}{{c}}{{{latex_name(domain)}}}" for domain in table.domains]
+    rules = [
+        rf"\cmidrule(lr){{{2 + j * width}-{1 + (j + 1) * width}}}"
+        for j in range(len(table.domains))
+    ]
+    names = [latex_name(metric.upper()) for metric in table.metrics]
+    body = [
+        [latex_name(model), *row]
+        for model, row in zip(table.models, _texts(table, text), strict=True)
+    ]
+    above = [" & ".join(["", *groups]) + r" \\", "".join(rules)]
+    head = ["Model", *names * len(table.domains)]
+    lines = latex_lines(_caption(table, "in bold", "underlined"), head, body, above)
+    return "\n".join(lines) + "\n"
+
+
+def to_text(table: Table, width: int = 120) -> str:
+    """A table for a terminal of ``width`` columns; domains that do not fit come underneath."""
+
+    marked = any(table.marks().flat)
+
+    def text(cell: _Cell) -> str:
+        value = cell.mean + cell.spread + ("*" if cell.best else " ")
+        return value + (cell.mark or " ") if marked else value
+
+    cells = _texts(table, text)
+    metrics = [f"{metric.upper()} {' ' * marked}" for metric in table.metrics]
+    names = ["", "Model", *table.models]
+    names = [name.ljust(max(map(len, names))) for name in names]
+    blocks: list[list[str]] = []
+    for j, domain in enumerate(table.domains):
+        columns = slice(j * len(metrics), (j + 1) * len(metrics))
+        rows = aligned([["", *metrics], *(["", *row[columns]] for row in cells)])
+        lines = ["  ".join(row) for row in rows]
+        title = "  " + f" {domain} ".center(len(lines[0]) - 2, "-")
+        lines = [title.ljust(len(lines[0])), *lines]
+        if blocks and len(blocks[-1][0]) + len(lines[0]) <= width:
+            blocks[-1] = [left + right for left, right in zip(blocks[-1], lines, strict=True)]
+        else:
+            blocks.append([name + line for name, line in zip(names, lines, strict=True)])
+    whole = "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks)
+    return f"{_caption(table, 'marked *')}\n\n{whole}\n"
+
+
+def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
+    """Write ``table_MODE.md``, ``.csv`` and ``.tex`` for each table; returns their paths.
+
+    Beside them ``tests_MODE.csv``, where there are tests.
+    """
+    renderers = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
+    paths = []
+    for table in tables:
+        for suffix, render in renderers.items():
+            paths.append(Path(folder) / f"table_{table.candidates}.{suffix}")
+            with atomic_write(paths[-1]) as beside:
+                beside.write_text(render(table), encoding="utf-8", newline="")
+        if table.tests:
+            paths.append(write_tests(folder, table.candidates, table.tests))
+    return paths
+
+
+def _caption(table: Table, best: str, second: str = "") -> str:
+    counts = sorted(set(table.seeds))
+    parts = [f"Candidates: {table.candidates}"]
+    if counts != [1]:
+        parts.append(f"mean ± std over {'–'.join(map(str, counts))} seeds")
+    if len(table.models) > 1:
+        parts.append(f"best {best}{second and f', second {second}'}")
+    if any(table.marks().flat):
+        levels = " or ".join(f"{mark} p < {level}" for level, mark in sorted(LEVELS.items())[::-1])
+        parts.append(f"{levels}: better than the best other model (paired, Holm)")
+    return "; ".join(parts)
+
+
+def _texts(table: Table, text: Callable[[_Cell], str]) -> list[list[str]]:
+    """Each model's row, domain after domain, as ``text`` writes it."""
+    each = (table.mean, table.std, table.best(), table.second(), table.marks())
+    return [
+        [text(_cell(*values)) for values in zip(*(array[i].ravel() for array in each), strict=True)]
+        for i in range(len(table.models))
+    ]
+
+
+def _cell(mean: float, std: float, best: bool, second: bool, mark: str) -> _Cell:
+    if np.isnan(mean):
+        return _Cell(ABSENT, "", False, False, "")
+    spread = "" if np.isnan(std) else f" ± {std:.{DECIMALS}f}"
+    return _Cell(f"{mean:.{DECIMALS}f}", spread, best, second, mark)
