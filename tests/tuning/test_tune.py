@@ -113,7 +113,7 @@ def test_two_models_are_tuned_and_the_best_settings_give_their_value_again(
         again = run_recbole_tema(
             model, "tiny", [str(best)], {"gpu_id": "", "show_progress": False}, f"again-{model}"
         )
-        kept = load_checkpoint(again["checkpoints"][model], None)
+        kept = load_checkpoint(again["checkpoints"][model][2020], None)
         assert kept["best_valid_score"] == values[0]
 
 
