@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import logging
 import os
 import signal
 import zlib
@@ -12,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from recbole_tema.formats import (
     DOMAIN,
@@ -34,9 +34,8 @@ from recbole_tema.formats import (
     write_tags,
 )
 
-# Tiny matrices: a second thread only waits, and long where other processes run.
-torch.set_num_threads(1)
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # of processes that tests start
+# One thread, as below, in the processes that tests start too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A background job ignores Ctrl-C, and so would the processes that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -206,7 +205,7 @@ def tiny_dataset_in() -> Callable[..., TinyDataset]:
 # ---- configurations and data sets of RecBole's kind ------------------------------------------
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """Tiny tensors are slower on several threads, much so where others use the processors."""
     import torch
@@ -247,3 +246,13 @@ def config_of(in_tmp: Path, one_thread: None) -> Callable[..., Any]:
 def lasting_config_of(one_thread: None) -> Callable[..., Any]:
     """``config_of`` for fixtures that last; they have to see to the current folder themselves."""
     return quick_config
+
+
+@pytest.fixture
+def tiny(tiny_dataset, in_tmp, one_thread):
+    """The tiny data set for a run by the command; the run's log handlers are closed after it."""
+    before = list(logging.getLogger().handlers)
+    yield tiny_dataset()
+    for handler in set(logging.getLogger().handlers) - set(before):
+        logging.getLogger().removeHandler(handler)
+        handler.close()

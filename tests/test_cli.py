@@ -37,15 +37,6 @@ def test_one_key_with_two_values_is_refused():
 
 
 @pytest.fixture
-def tiny(tiny_dataset, in_tmp, one_thread):
-    before = list(logging.getLogger().handlers)
-    yield tiny_dataset()
-    for handler in set(logging.getLogger().handlers) - set(before):
-        logging.getLogger().removeHandler(handler)
-        handler.close()
-
-
-@pytest.fixture
 def arguments(tiny):
     """The arguments of a quick run on the tiny data set."""
     return [

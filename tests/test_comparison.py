@@ -2,7 +2,6 @@
 
 import csv
 import json
-import logging
 import os
 import signal
 from pathlib import Path
@@ -24,15 +23,6 @@ QUICK = [
 ]
 THREE = [*QUICK, "--model", "SASRec,Pop,TEMA", "--seeds", "3,1"]
 WITH_TIMES = {"timing.json", "cost.md", "cost.csv", "cost.tex"}
-
-
-@pytest.fixture
-def tiny(tiny_dataset, in_tmp, one_thread):
-    before = list(logging.getLogger().handlers)
-    yield tiny_dataset()
-    for handler in set(logging.getLogger().handlers) - set(before):
-        logging.getLogger().removeHandler(handler)
-        handler.close()
 
 
 def contents(folder):
