@@ -243,7 +243,7 @@ def _spans(values: Sequence[float]) -> bool:
 def _ticks(axes: Axes, places: Sequence[float], names: dict[float, str]) -> None:
     """A tick for each value; on a logarithmic axis where the values span it."""
     if names:
-        turned = max(map(len, names.values())) * len(names) > 40
+        turned = max(map(len, names.values())) * len(names) > 55
         axes.set_xticks(
             list(names),
             list(names.values()),

@@ -71,7 +71,8 @@ def swept(rows: Sequence[Row], values: Values, configure: Configure) -> Comparis
                 config = configure(varied)
                 if key in (unknown := config.unknown_keys()):
                     raise ValueError(
-                        f"--sweep {key}: {row.model} has no such setting{unknown[key]}"
+                        f"--sweep {key}: {row.model} has no such setting{unknown[key]}; every "
+                        "model of --model has to have it"
                     )
                 if not _same(value, base[key]):
                     found.configs[varied.label] = config
