@@ -97,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE.yaml",
         nargs="?",
         const=True,
+        default=False,
         help="beside each model what it does without one of its parts: the rows of FILE.yaml (of "
         "MODEL.yaml, where it is a folder), without it those that the project ships for TEMA and "
         "LLMEMF (ablation/). They win over all other settings. Models without an ablation are "
@@ -136,7 +137,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if (arguments.tune is None) != (arguments.trials is None):
                 raise ValueError("--tune SPACE.yaml and --trials N go together; see --help")
             modes = {name: getattr(arguments, name) for name in ("tune", "ablation", "sweep")}
-            if len(chosen := [f"--{name}" for name, value in modes.items() if value]) > 1:
+            chosen = [f"--{name}" for name, value in modes.items() if value not in (None, False)]
+            if len(chosen) > 1:
                 raise ValueError(f"{' and '.join(chosen)}: one of them at a time")
             if arguments.tune and arguments.resume:
                 raise ValueError("--tune goes on by itself where it was stopped; drop --resume")
@@ -158,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 result = run_recbole_tema(
                     resume=arguments.resume,
                     seeds=arguments.seeds,
-                    ablation=arguments.ablation or False,
+                    ablation=arguments.ablation,
                     sweep=arguments.sweep,
                     **run,
                 )

@@ -90,7 +90,7 @@ def run_recbole_tema(
     """
     if resume and not output:
         raise ValueError("--resume goes on with the run in a folder: give it with --output DIR")
-    if ablation and sweep:
+    if ablation is not False and sweep is not None:
         raise ValueError("--ablation and --sweep: one of them at a time")
     files, settings = config_file_list or [], config_dict or {}
     for_all = {**settings_in(files), **settings}
@@ -135,9 +135,9 @@ class _Asked:
 
     def comparison(self) -> Comparison:
         """The rows with their configurations, those of an ablation or a sweep among them."""
-        if self.ablation:
+        if self.ablation is not False:
             return ablated(self.rows, self.ablation, self._config_of)
-        if self.sweep:
+        if self.sweep is not None:
             return swept(self.rows, self.sweep, self._config_of)
         return plain(self.rows, self._config_of)
 
@@ -251,6 +251,10 @@ def config_of(
 
 
 def _default_output(asked: _Asked) -> Path:
-    kind = ["ablation"] if asked.ablation else [f"sweep-{key}" for key in asked.sweep or ()]
+    kind = (
+        ["ablation"]
+        if asked.ablation is not False
+        else [f"sweep-{key}" for key in asked.sweep or ()]
+    )
     names = [file_name_of(row.label) for row in asked.rows]
     return Path("results") / "-".join([asked.dataset, *names, *kind, get_local_time()])

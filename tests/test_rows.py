@@ -153,6 +153,7 @@ def test_a_row_that_cannot_be_run_is_left_out(tiny, capsys):
         (["--sweep", "n_layers=0,-1"], "LLMEMF (n_layers=-1): n_layers: expected a number of at l"),
         (["--ablation", "late.yaml"], "LLMEMF (late fusion): fusion: expected one of"),
         (["--ablation", "own.yaml"], "own.yaml: expected a list of rows"),
+        (["--ablation="], "--ablation: no file ''"),
         (["--model", "Pop", "--ablation"], "Pop: no ablation is known of it"),
     ],
 )

@@ -105,7 +105,7 @@ def ablation_file(choice: bool | str | Path, model: str) -> Path | None:
     if choice is True:
         path = properties_dir() / "ablation" / f"{model}.yaml"
         return path if path.is_file() else None
-    for path in (Path(str(choice)), properties_dir() / str(choice)):
+    for path in (Path(choice), properties_dir() / choice) if choice else ():
         if path.is_file():
             return path
         if path.is_dir():

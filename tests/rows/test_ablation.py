@@ -80,6 +80,17 @@ def test_rows_in_their_order(tmp_path):
 
 
 @pytest.mark.parametrize("model", ["TEMA", "LLMEMF"])
+def test_every_shipped_row_can_be_run_with_the_papers_settings(tiny_dataset, ablate, model):
+    paper = yaml.safe_load((properties_dir() / "paper" / f"{model}.yaml").read_text("utf-8"))
+    # An item of the tiny data set has vectors of other lengths than CLIP's.
+    found, _, left_out = ablate(tiny_dataset(), [model], **{**paper, "embedding_size": 8})
+    assert "mixture of probabilities" in reasons(left_out), "it is the paper's"
+    assert f"{model} (sum of vectors)" in found.configs
+    for config in found.configs.values():
+        rehearse(config, CrossDomainDataset(config))
+
+
+@pytest.mark.parametrize("model", ["TEMA", "LLMEMF"])
 def test_every_shipped_row_can_be_run_where_the_data_set_has_all(
     tiny_dataset, config_of, ablate, model
 ):
