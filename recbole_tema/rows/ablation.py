@@ -61,31 +61,16 @@ def ablated(rows: Sequence[Row], choice: bool | str | Path, configure: Configure
                 problems.append(f"{file}: {unknown}")
                 entries = {}
         changed.append(Changed(row.label, row.label, FULL if entries else None))
-        seen = {_computed(base): FULL}
-        for what, settings in entries.items():
-            reason, settings = _for_data(settings, base)
-            varied = row.varied(what, settings)
-            config = configure(varied)
-            if not reason and (same := seen.get(_computed(config))):
-                reason = f"on {config['dataset']} the same as {same!r}"
-            if reason:
-                left_out.append(LeftOut(row.label, what, reason))
-                continue
-            seen[_computed(config)] = what
+        variations, absent = _variations(row, base, entries, configure)
+        left_out += absent
+        for what, varied, config in variations:
             labels.append(varied)
             found.configs[varied.label] = config
             changed.append(Changed(varied.label, row.label, what))
             if choice is not True:
                 found.must_run.add(varied.label)
     if all(each.what is None for each in changed):
-        shipped = sorted(path.stem for path in (properties_dir() / "ablation").glob("*.yaml"))
-        raise ValueError(
-            f"--ablation: {problems[0]}"
-            if problems
-            else f"--ablation: {', '.join(row.model for row in rows)}: no ablation is known of it. "
-            f"The project ships those of {', '.join(shipped)}; for another model give a file of "
-            "your own: --ablation FILE.yaml"
-        )
+        raise ValueError(f"--ablation: {problems[0] if problems else _nothing_known_of(rows)}")
     check_labels(labels)
     if is_first():
         for problem in problems:
@@ -94,6 +79,36 @@ def ablated(rows: Sequence[Row], choice: bool | str | Path, configure: Configure
             logging.getLogger().warning(f"{each.full} ({each.what}) is left out: {each.reason}")
     found.more = partial(write_ablation, changed, left_out)
     return found
+
+
+def _variations(
+    row: Row, base: TEMAConfig, entries: Entries, configure: Configure
+) -> tuple[list[tuple[str, Row, TEMAConfig]], list[LeftOut]]:
+    """What is changed, row and configuration of those that the data set can have, and the rest."""
+    found: list[tuple[str, Row, TEMAConfig]] = []
+    left_out: list[LeftOut] = []
+    seen = {_computed(base): FULL}
+    for what, settings in entries.items():
+        reason, settings = _for_data(settings, base)
+        if not reason:
+            varied = row.varied(what, settings)
+            config = configure(varied)
+            same = seen.setdefault(_computed(config), what)
+            if same == what:
+                found.append((what, varied, config))
+                continue
+            reason = f"on {config['dataset']} the same as {same!r}"
+        left_out.append(LeftOut(row.label, what, reason))
+    return found, left_out
+
+
+def _nothing_known_of(rows: Sequence[Row]) -> str:
+    shipped = sorted(path.stem for path in (properties_dir() / "ablation").glob("*.yaml"))
+    return (
+        f"{', '.join(row.model for row in rows)}: no ablation is known of it. The project ships "
+        f"those of {', '.join(shipped)}; for another model give a file of your own: --ablation "
+        "FILE.yaml"
+    )
 
 
 def ablation_file(choice: bool | str | Path, model: str) -> Path | None:
