@@ -29,6 +29,10 @@ Examples:
   recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk
   recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk \\
       --resume
+  recbole-tema --model TEMA,TEMA@paper/TEMA.yaml,SASRec@results/tune/best-SASRec.yaml
+  recbole-tema --model TEMA,LLMEMF --dataset food-kitchen --ablation --seeds 1,2,3
+  recbole-tema --model TEMA,LLMEMF --dataset food-kitchen --sweep temperature=0.5,0.75,1 \\
+      --sweep 'score_view_weights=[1,0,1],[1,0.3,0.1]'
   recbole-tema --model TEMA --dataset food-kitchen --nproc=2
   recbole-tema --model TEMA --dataset food-kitchen --tune tune/TEMA.yaml --trials 30"""
 
@@ -43,7 +47,14 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = result.add_argument
-    add("--model", help="model, or several joined by commas (default: TEMA)")
+    add(
+        "--model",
+        metavar="NAME[@FILE.yaml],...",
+        help="model, or several joined by commas (default: TEMA). NAME@FILE.yaml is a row with "
+        "settings of its own, NAME@A.yaml+B.yaml one with those of several files: they win over "
+        "--config_files, and --key=value over them. It is called after the file, TEMA (paper), or "
+        "after its folder where the file is called after the model",
+    )
     add(
         "--dataset",
         help="folder below data_path, as recbole-tema-data build makes it (default: ml-100k, "
@@ -81,6 +92,27 @@ def parser() -> argparse.ArgumentParser:
         "several of them at once share the work",
     )
     add("--trials", metavar="N", type=int, help="with --tune: how many settings of each model")
+    add(
+        "--ablation",
+        metavar="FILE.yaml",
+        nargs="?",
+        const=True,
+        default=False,
+        help="beside each model what it does without one of its parts: the rows of FILE.yaml (of "
+        "MODEL.yaml, where it is a folder), without it those that the project ships for TEMA and "
+        "LLMEMF (ablation/). They win over all other settings. Models without an ablation are "
+        "compared as they are; rows that the data set cannot have are left out and named. Writes "
+        "ablation_MODE.md, .csv and .tex",
+    )
+    add(
+        "--sweep",
+        metavar="KEY=V1,V2,...",
+        action="append",
+        help="vary a setting of every model, all others as given; several --sweep are varied one "
+        "at a time. Values are YAML: n_layers=0,1,2, 'views=[single],[merged]'. The settings as "
+        "given are run once for all, also where their value is not named. Writes "
+        "sweep_KEY_MODE.md, .csv, .tex and .png",
+    )
     return result
 
 
@@ -104,6 +136,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 settings["candidates"] = arguments.candidates
             if (arguments.tune is None) != (arguments.trials is None):
                 raise ValueError("--tune SPACE.yaml and --trials N go together; see --help")
+            modes = {name: getattr(arguments, name) for name in ("tune", "ablation", "sweep")}
+            chosen = [f"--{name}" for name, value in modes.items() if value not in (None, False)]
+            if len(chosen) > 1:
+                raise ValueError(f"{' and '.join(chosen)}: one of them at a time")
             if arguments.tune and arguments.resume:
                 raise ValueError("--tune goes on by itself where it was stopped; drop --resume")
             failed: dict[str, dict[int, str]] = {}
@@ -121,7 +157,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             else:
                 from recbole_tema import run_recbole_tema
 
-                result = run_recbole_tema(resume=arguments.resume, seeds=arguments.seeds, **run)
+                result = run_recbole_tema(
+                    resume=arguments.resume,
+                    seeds=arguments.seeds,
+                    ablation=arguments.ablation,
+                    sweep=arguments.sweep,
+                    **run,
+                )
                 failed = result["failed"]
         except (ValueError, OSError, IncompatibleVersionError) as error:
             if str(settings.get("state", "")).upper() == "DEBUG":

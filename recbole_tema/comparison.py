@@ -1,8 +1,8 @@
-"""Every model with every seed, one after the other; one that fails does not stop the others."""
+"""Every row with every seed, one after the other; one that fails does not stop the others."""
 
 import copy
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from recbole.utils import init_logger
 
@@ -14,7 +14,7 @@ from recbole_tema.report import Failures
 from recbole_tema.training.resume import CannotGoOnError, RunCheckpoints
 from recbole_tema.training.run import TrainedRun, rehearse, train_and_rank
 
-# What a model, its settings or the machine may raise; anything else is an error of the program.
+# What a row, its settings or the machine may raise; anything else is an error of the program.
 FAILURES = (ValueError, RuntimeError, OSError)
 
 Finished = Callable[[str, TEMAConfig, CrossDomainDataset, TrainedRun], None]
@@ -27,77 +27,82 @@ def train_all(
     resume: bool,
     finished: Finished,
     failed: Callable[[Failures], None],
+    must_run: Collection[str] = (),
 ) -> Failures:
-    """Train and rank all models with the first seed, then all with the next.
+    """Train and rank all rows (models with their settings) with the first seed, then with the next.
 
     What was begun by a run that is resumed comes first, so that a refusal to go on with it does not
-    come after hours. A model that cannot be run on this data is found before any is trained. A run
+    come after hours. A row that cannot be run on this data is found before any is trained. A run
     that raises one of ``FAILURES`` is reported and left out. With several processes only the first
     kind of failure is: what is raised in training ends them all, as each waits for the others.
 
     Args:
-        configs: by model.
+        configs: by the row's label.
         seeds: different numbers.
         checkpoints: of the output folder.
         resume: go on where an earlier run was stopped; finished ones are ranked again alone, and
             failed ones tried again.
-        finished: called with model, configuration, data and outcome after each run.
+        finished: called with label, configuration, data and outcome after each run.
         failed: called with all failures so far after each.
+        must_run: labels of those that are not left out where they cannot be run.
 
     Raises:
-        ValueError, RuntimeError, OSError: of the first model, where none can be run; of the only
-            run, where it is one.
+        ValueError, RuntimeError, OSError: of the first row, where none can be run; of the only run,
+            where it is one.
+        ValueError: one of ``must_run`` cannot be run.
         CannotGoOnError: what was begun does not fit, or is damaged.
         OSError: there is no room left to write, which would end every other run too.
     """
-    runs = [(model, seed) for seed in seeds for model in configs]
+    runs = [(label, seed) for seed in seeds for label in configs]
     alone = len(runs) == 1
     failures: Failures = {}
     if not alone:
-        for model, reason in _impossible(configs).items():
-            failures[model] = dict.fromkeys(seeds, reason)
+        for label, reason in _impossible(configs, must_run).items():
+            failures[label] = dict.fromkeys(seeds, reason)
             failed(failures)
-        runs = [(model, seed) for model, seed in runs if model not in failures]
+        runs = [(label, seed) for label, seed in runs if label not in failures]
     runs.sort(key=lambda run: not (resume and from_first(checkpoints.files(*run).last.exists())))
     # Where one of several processes fails nobody knows how far the others are.
     caught = () if alone or world_size() > 1 else FAILURES
-    for number, (model, seed) in enumerate(runs, start=1):
-        config = _with_seed(configs[model], seed)
+    for number, (label, seed) in enumerate(runs, start=1):
+        config = _with_seed(configs[label], seed)
         log_to_own_file(config)
         logger = logging.getLogger()
         try:
             data = CrossDomainDataset(config)
-            logger.info(f"{model} on {data.dataset_name}, seed {seed}, {number} of {len(runs)}")
-            run = train_and_rank(config, data, checkpoints, resume)
+            logger.info(f"{label} on {data.dataset_name}, seed {seed}, {number} of {len(runs)}")
+            run = train_and_rank(config, data, checkpoints, resume, label)
         except caught as error:
             if isinstance(error, CannotGoOnError) or is_no_room(error):
                 raise
             unforeseen = isinstance(error, RuntimeError)
-            logger.error(f"{model} with seed {seed} failed: {_reason(error)}", exc_info=unforeseen)
-            failures.setdefault(model, {})[seed] = _reason(error)
+            logger.error(f"{label} with seed {seed} failed: {_reason(error)}", exc_info=unforeseen)
+            failures.setdefault(label, {})[seed] = _reason(error)
             failed(failures)
         else:
-            finished(model, config, data, run)
+            finished(label, config, data, run)
     return failures
 
 
-def _impossible(configs: Mapping[str, TEMAConfig]) -> dict[str, str]:
-    """Why each model that cannot be run cannot; raises the error of the first if none can."""
+def _impossible(configs: Mapping[str, TEMAConfig], must_run: Collection[str]) -> dict[str, str]:
+    """Why each row that cannot be run cannot; raises the error of the first if none can."""
     found: dict[str, str] = {}
     errors: list[Exception] = []
     # What settings and data do not allow, all processes find alike; not so other errors.
     caught = FAILURES if world_size() == 1 else (ValueError,)
-    for model, config in configs.items():
+    for label, config in configs.items():
         config = copy.deepcopy(config)
         try:
             rehearse(config, CrossDomainDataset(config))
         except caught as error:
             errors.append(error)
-            found[model] = _reason(error)
+            found[label] = _reason(error)
     if len(errors) == len(configs):
         raise errors[0]
-    for model, reason in found.items() if is_first() else ():
-        logging.getLogger().error(f"{model} cannot be run and is left out: {reason}")
+    if wrong := [label for label in found if label in must_run]:
+        raise ValueError(f"{wrong[0]}: {found[wrong[0]]}")
+    for label, reason in found.items() if is_first() else ():
+        logging.getLogger().error(f"{label} cannot be run and is left out: {reason}")
     return found
 
 

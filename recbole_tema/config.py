@@ -25,6 +25,15 @@ from recbole_tema.registry import model_class  # noqa: E402
 # One relevant item a case: RecBole's Recall is our Hit, and Precision is Hit / k.
 KNOWN_METRICS = {"hit", "ndcg", "mrr"}
 
+# What a comparison is measured by: its rows have these in common, and no search may vary them.
+MEASURED_ALIKE = frozenset(
+    {"candidate_seed", "candidates", "data_path", "dataset", "domains", "eval_args", "metrics"}
+    | {"seed", "topk", "valid_metric"}
+    # Filters of the data.
+    | {"filter_inter_by_user_or_item", "item_inter_num_interval", "rm_dup_inter"}
+    | {"user_inter_num_interval", "val_interval"}
+)
+
 # What a configuration works out from the other settings and from the machine.
 WORKED_OUT = {
     *("MODEL_TYPE", "MODEL_INPUT_TYPE", "device", "eval_type", "local_rank", "single_spec"),

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import yaml
 from recbole_tema.config import TEMAConfig, plain_settings
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.distributed import is_first, world_size
-from recbole_tema.formats import atomic_write
+from recbole_tema.formats import atomic_write, file_name_of
 from recbole_tema.report import (
     Cases,
     RunResult,
@@ -27,6 +27,9 @@ from recbole_tema.report import (
 )
 from recbole_tema.training.run import TrainedRun
 
+More = Callable[[Path, list[RunResult], list[Table], Sequence[int]], object]
+"""Writes what a comparison has beside the usual: into a folder, of results, tables and topk."""
+
 LIBRARIES = ("recbole_tema", "recbole", "torch", "numpy", "pandas", "scipy", "transformers")
 
 
@@ -35,7 +38,9 @@ class Outcome:
 
     Args:
         folder: where the first process writes.
-        models, seeds: all that there will be, in the order of every table.
+        models, seeds: all that there will be, in the order of every table; a model stands for a
+            row by its label.
+        more: what else to write after each run.
 
     Attributes:
         results: of the runs so far, in that order.
@@ -43,13 +48,16 @@ class Outcome:
         checkpoints: files of the best weights, {model: {seed: path}}.
     """
 
-    def __init__(self, folder: Path, models: Sequence[str], seeds: Sequence[int]) -> None:
+    def __init__(
+        self, folder: Path, models: Sequence[str], seeds: Sequence[int], more: More | None = None
+    ) -> None:
         self.folder = folder
         self.results: list[RunResult] = []
         self.tables: list[Table] = []
         self.checkpoints: dict[str, dict[int, str]] = {}
         self._curves: dict[tuple[str, int], dict[int, float]] = {}
         self._models, self._seeds = list(models), list(seeds)
+        self._more = more
 
     def add(
         self, model: str, config: TEMAConfig, data: CrossDomainDataset, run: TrainedRun
@@ -64,7 +72,7 @@ class Outcome:
         self._curves[model, seed] = dict(run.curve)
         if not is_first():
             return
-        _write_config(self.folder / f"config-{model}.yaml", config, self._seeds)
+        _write_config(self.folder / f"config-{file_name_of(model)}.yaml", config, self._seeds)
         if len(self.results) == 1:  # one data set and one machine for all
             _write_environment(self.folder / "environment.json", data)
         topk = config["topk"]
@@ -76,6 +84,8 @@ class Outcome:
         write_tables(self.folder, self.tables)
         for table in self.tables:
             write_comparison_plot(self.folder, table)
+        if self._more:
+            self._more(self.folder, self.results, self.tables, topk)
         curves: dict[str, dict[int, dict[int, float]]] = {}
         for each in self.results:
             curves.setdefault(each.model, {})[each.seed] = self._curves[each.model, each.seed]

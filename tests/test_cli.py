@@ -100,6 +100,10 @@ def test_help_names_the_options(capsys):
         "--candidates",
         "--output",
         "--resume",
+        "--tune",
+        "--ablation",
+        "--sweep",
+        "NAME[@FILE.yaml]",
     ):
         assert option in text
 

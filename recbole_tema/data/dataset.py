@@ -238,7 +238,8 @@ class CrossDomainDataset(SequentialDataset):
 
     def features(self, kind: str) -> FrozenFeatures | None:
         """Frozen vectors of the items, ``text`` or ``image``; None where the data set has none."""
-        return load_features(self.files, kind, self._file_tokens, self._item_tokens)
+        name = self.config["text_features"] if kind == "text" else None
+        return load_features(self.files, kind, self._file_tokens, self._item_tokens, name)
 
     def tags(self) -> ItemTags | None:
         """The items' tags with scores; None where the data set has none."""
@@ -262,6 +263,8 @@ class CrossDomainDataset(SequentialDataset):
     def checksum(self) -> str:
         """sha256 over every file of the data set that a run may read."""
         features = [self.files.features(kind) for kind in FEATURE_KINDS]
+        if name := self.config["text_features"]:
+            features.append(self.files.features("text", name))
         paths = [*table_files(self.files), *features, self.files.tags]
         return sha256_of_files(path for path in paths if path.is_file())
 

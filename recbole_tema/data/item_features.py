@@ -1,6 +1,6 @@
 """Item features and tags of a data set in memory, in the order of the item ids."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +56,11 @@ class ItemTags:
 
 
 def load_features(
-    files: DatasetFiles, kind: str, file_tokens: list[str], id_tokens: list[str]
+    files: DatasetFiles,
+    kind: str,
+    file_tokens: list[str],
+    id_tokens: list[str],
+    name: str | None = None,
 ) -> FrozenFeatures | None:
     """The features of one kind (``text``, ``image``) by item id, or None without such a file.
 
@@ -65,12 +69,15 @@ def load_features(
         kind: the modality.
         file_tokens: item tokens in the order of the ``.item`` file, which the features must match.
         id_tokens: the tokens of item ids 1, 2, … N.
+        name: of one of several files of that kind, which has to be there.
 
     Raises:
-        FormatError: the file does not fit the data set.
+        FormatError: the file does not fit the data set, or is named and not there.
     """
-    path = files.features(kind)
+    path = files.features(kind, name)
     if not path.is_file():
+        if name is not None:
+            raise FormatError(f"{path}: no such file, but {kind}_features is {name!r}")
         return None
     stored = read_features(path, expected_tokens=file_tokens)
     if stored.kind != kind:
@@ -114,6 +121,25 @@ def load_tags(
     names = content.about
     index, scores = (torch.from_numpy(content.arrays[name]) for name in ("index", "scores"))
     return ItemTags(names, index, scores, _tag_vectors(files.features("tag"), names))
+
+
+def shuffled_tags(tags: ItemTags, domain: Tensor, number: int) -> ItemTags:
+    """The same tags among the same items, but not on their own: the control for what tags say.
+
+    The items of a domain that have tags exchange them, all tags of an item with their scores as a
+    whole: how many tags there are, how often each is used, and which go together stays as it was.
+
+    Args:
+        tags: of the items.
+        domain: (N + 1,) 0 or 1, the domain of each item; -1 for padding.
+        number: what the exchange is drawn with; the same number gives the same exchange.
+    """
+    rng = np.random.default_rng(number)
+    source = torch.arange(len(domain))
+    for each in (0, 1):
+        owners = (tags.present & (domain == each)).nonzero().squeeze(1)
+        source[owners] = owners[torch.from_numpy(rng.permutation(len(owners)))]
+    return replace(tags, index=tags.index[source], scores=tags.scores[source])
 
 
 def _tags_of_items(files: DatasetFiles, file_tokens: list[str], id_tokens: list[str]) -> Content:

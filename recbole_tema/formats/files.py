@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,11 +56,19 @@ class DatasetFiles:
     def properties(self) -> Path:
         return self._file("yaml")
 
-    def features(self, kind: str) -> Path:
-        """Feature file of the items (``text``, ``image``) or of the tag strings (``tag``)."""
+    def features(self, kind: str, name: str | None = None) -> Path:
+        """Feature file of the items (``text``, ``image``) or of the tag strings (``tag``).
+
+        ``name``: of another one of that kind, ``text_llm`` for the ``llm`` one.
+        """
         if kind not in FEATURE_KINDS:
             raise ValueError(f"no features {kind!r}; expected one of {', '.join(FEATURE_KINDS)}")
-        return self._file(f"{kind}.safetensors")
+        if name is not None and not re.fullmatch(r"\w+", str(name)):
+            raise ValueError(
+                f"{kind}_features: expected a name of letters and digits such as llm, which stands "
+                f"for {self._file(f'{kind}_llm.safetensors').name}; got {name!r}"
+            )
+        return self._file(f"{kind}{'' if name is None else f'_{name}'}.safetensors")
 
     @property
     def tags(self) -> Path:
@@ -114,6 +123,15 @@ def atomic_write(path: Path) -> Iterator[Path]:
         raise
     finally:
         beside.unlink(missing_ok=True)
+
+
+def file_name_of(label: str) -> str:
+    """``label`` as a part of file names; what a shell or a disk may take amiss becomes ``-``.
+
+    >>> file_name_of("TEMA (paper)"), file_name_of("TEMA (score_view_weights=[1, 0.5])")
+    ('TEMA-paper', 'TEMA-score_view_weights=-1-0.5')
+    """
+    return re.sub(r"[^\w.+=-]+", "-", label).strip("-")
 
 
 def sha256_of_files(paths: Iterable[Path]) -> str:

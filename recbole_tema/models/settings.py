@@ -150,6 +150,18 @@ def flag(config: Config, key: str) -> bool:
     return config[key]
 
 
+def whole_number(config: Config, key: str) -> int:
+    """A setting that is a whole number from 0 on.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    value = config[key]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{key}: expected a whole number from 0 on, or ~; got {value!r}")
+    return value
+
+
 def _compile_backend(config: Config) -> str | None:
     backend = config["torch_compile"]
     if backend and backend not in (known := torch.compiler.list_backends(exclude_tags=())):

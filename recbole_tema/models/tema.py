@@ -3,9 +3,10 @@
 from recbole.config import Config
 
 from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.data.item_features import shuffled_tags
 from recbole_tema.models.items import ID, MODALITIES, TAG, Stream, TagModality
 from recbole_tema.models.llmemf import LLMEMF
-from recbole_tema.models.settings import flag
+from recbole_tema.models.settings import flag, whole_number
 
 TAG_FUSIONS = ("add", "gate", "modality")
 
@@ -34,6 +35,10 @@ class TEMA(LLMEMF):
         fusion = config["tag_fusion"]
         if fusion not in TAG_FUSIONS:
             raise ValueError(f"tag_fusion: expected one of {TAG_FUSIONS}, got {fusion!r}")
+        if config["shuffle_tags"] is not None:
+            number = whole_number(config, "shuffle_tags")
+            tags = shuffled_tags(tags, dataset.item_domain, number)
+            self.logger.info(f"the tags are shuffled between items (shuffle_tags: {number})")
         tag = TagModality(
             tags,
             self.settings.embedding_size,

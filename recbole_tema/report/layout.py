@@ -24,28 +24,39 @@ def markdown_name(name: str) -> str:
     return name.translate(_MARKDOWN_ESCAPES)
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The rows with each column padded to one width: the first to the right, others to the left."""
+def aligned(rows: Sequence[Sequence[str]], names: int = 1) -> list[list[str]]:
+    """The rows with each column padded to one width: the first ``names`` left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
+    return [
+        [*map(str.ljust, row[:names], widths), *map(str.rjust, row[names:], widths[names:])]
+        for row in rows
+    ]
 
 
-def markdown_lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table whose first row is its head; numbers, all but the first column, right."""
-    head, *body = aligned(rows)
+def markdown_lines(rows: Sequence[Sequence[str]], names: int = 1) -> list[str]:
+    """A Markdown table whose first row is its head; all but the first ``names`` columns right."""
+    head, *body = aligned(rows, names)
     widths = [len(text) for text in head]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    rule = ["-" * width for width in widths[:names]]
+    rule += ["-" * (width - 1) + ":" for width in widths[names:]]
     return [f"| {' | '.join(row)} |" for row in (head, rule, *body)]
 
 
 def latex_lines(
-    caption: str, head: Sequence[str], body: Sequence[Sequence[str]], above: Sequence[str] = ()
+    caption: str,
+    head: Sequence[str],
+    body: Sequence[Sequence[str]],
+    above: Sequence[str] = (),
+    names: int = 1,
 ) -> list[str]:
-    """A ``tabular`` with booktabs rules, ``caption`` in a comment and ``above`` over the head."""
+    """A ``tabular`` with booktabs rules, ``caption`` in a comment and ``above`` over the head.
+
+    The first ``names`` columns go to the left, the others to the right.
+    """
     return [
         f"% {caption}",
         r"% Needs \usepackage{booktabs}.",
-        rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
+        rf"\begin{{tabular}}{{{'l' * names}{'r' * (len(head) - names)}}}",
         r"\toprule",
         *above,
         " & ".join(head) + r" \\",

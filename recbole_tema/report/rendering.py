@@ -2,8 +2,9 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,24 @@ class _Cell:
     mark: str
 
 
-def to_markdown(table: Table) -> str:
+@dataclass(frozen=True)
+class Layout:
+    """What a table has beside its values.
+
+    first: columns in front by their head, a text for each row. last: columns at the end, likewise;
+    numbers that may carry a mark of ``LEVELS``. notes: more of the caption. underneath: sentences
+    below the table.
+    """
+
+    first: Mapping[str, Sequence[str]]
+    last: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    underneath: Sequence[str] = ()
+
+
+def to_markdown(table: Table, layout: Layout | None = None) -> str:
     """A Markdown table, the best of each column in bold and the second underlined."""
+    layout = layout or Layout({"Model": table.models})
 
     def text(cell: _Cell) -> str:
         value = cell.mean + cell.spread
@@ -48,12 +65,17 @@ def to_markdown(table: Table) -> str:
         for domain in table.domains
         for metric in table.metrics
     ]
-    body = [
-        [markdown_name(model), *row]
-        for model, row in zip(table.models, _texts(table, text), strict=True)
+    rows = [[*map(markdown_name, layout.first), *head, *map(markdown_name, layout.last)]]
+    for names, values, more in _rows(layout, _texts(table, text)):
+        rows.append([*map(markdown_name, names), *values, *more])
+    lines = markdown_lines(rows, len(layout.first))
+    notes = [f"- {markdown_name(note)}" for note in layout.underneath]
+    parts = [
+        "; ".join([_caption(table, "in bold", "underlined"), *layout.notes]),
+        "\n".join(lines),
+        *(["\n".join(notes)] if notes else []),
     ]
-    lines = markdown_lines([["Model", *head], *body])
-    return f"{_caption(table, 'in bold', 'underlined')}\n\n" + "\n".join(lines) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def to_csv(table: Table) -> str:
@@ -75,8 +97,9 @@ def to_csv(table: Table) -> str:
     return text.getvalue()
 
 
-def to_latex(table: Table) -> str:
+def to_latex(table: Table, layout: Layout | None = None) -> str:
     r"""A LaTeX ``tabular`` with booktabs rules, the best in ``\textbf``, then ``\underline``."""
+    layout = layout or Layout({"Model": table.models})
 
     def text(cell: _Cell) -> str:
         mean = cell.mean.replace(ABSENT, "--")
@@ -86,19 +109,23 @@ def to_latex(table: Table) -> str:
 
     width = len(table.metrics)
     groups = [rf"\multicolumn{{{width}}}{{c}}{{{latex_name(domain)}}}" for domain in table.domains]
+    before = len(layout.first)
     rules = [
-        rf"\cmidrule(lr){{{2 + j * width}-{1 + (j + 1) * width}}}"
+        rf"\cmidrule(lr){{{1 + before + j * width}-{before + (j + 1) * width}}}"
         for j in range(len(table.domains))
     ]
     names = [latex_name(metric.upper()) for metric in table.metrics]
     body = [
-        [latex_name(model), *row]
-        for model, row in zip(table.models, _texts(table, text), strict=True)
+        [*map(latex_name, first), *row, *map(_latex_last, last)]
+        for first, row, last in _rows(layout, _texts(table, text))
     ]
-    above = [" & ".join(["", *groups]) + r" \\", "".join(rules)]
-    head = ["Model", *names * len(table.domains)]
-    lines = latex_lines(_caption(table, "in bold", "underlined"), head, body, above)
-    return "\n".join(lines) + "\n"
+    blank = [""] * before
+    above = [" & ".join([*blank, *groups, *([""] * len(layout.last))]) + r" \\", "".join(rules)]
+    head = [*map(latex_name, layout.first), *names * len(table.domains)]
+    head += map(_latex_last, layout.last)
+    caption = "; ".join([_caption(table, "in bold", "underlined"), *layout.notes])
+    lines = latex_lines(caption, head, body, above, before)
+    return "\n".join([*lines, *(f"% {note}" for note in layout.underneath)]) + "\n"
 
 
 def to_text(table: Table, width: int = 120) -> str:
@@ -144,6 +171,24 @@ def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
         if table.tests:
             paths.append(write_tests(folder, table.candidates, table.tests))
     return paths
+
+
+def _rows(
+    layout: Layout, values: list[list[str]]
+) -> Iterator[tuple[Sequence[str], list[str], Sequence[str]]]:
+    """For each row the texts in front, of the values, and at the end."""
+    first = list(zip(*layout.first.values(), strict=True))
+    last = list(zip(*layout.last.values(), strict=True)) if layout.last else [()] * len(values)
+    return zip(first, values, last, strict=True)
+
+
+def _latex_last(text: str) -> str:
+    """A text with signs and marks: -3.1‡, Δ NDCG@10 (%)."""
+    text = latex_name(text).replace(ABSENT, "--").replace("Δ", r"$\Delta$")
+    text = re.sub(r"^[+-][\d.]+", lambda number: f"${number[0]}$", text)
+    for mark in LEVELS.values():
+        text = text.replace(mark, LATEX_MARKS[mark])
+    return text
 
 
 def _caption(table: Table, best: str, second: str = "") -> str:

@@ -70,8 +70,9 @@ class Cases:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What one model with one seed achieved, and what it took.
+    """What one row of a comparison with one seed achieved, and what it took.
 
+    model: the row's label: a model's name, with what is its own in brackets (``TEMA (paper)``).
     ranks: for each candidates mode (``uni999``, ``full``) float64, shape (n,), in the order of
     ``cases``. Times are in seconds of wall clock; ``eval_seconds`` is that of all modes together,
     which share one forward pass. ``peak_memory`` and ``peak_gpu_memory``

@@ -30,7 +30,7 @@ from scipy.stats import wilcoxon
 
 from recbole_tema.evaluation.metrics import TOPK, values_of_cases
 from recbole_tema.formats import ALL_DOMAINS, atomic_write
-from recbole_tema.report.results import RunResult, check_comparable
+from recbole_tema.report.results import Cases, RunResult, check_comparable
 
 # Means of the same values in another order differ in their last digits: no difference.
 DIGITS = 12
@@ -67,25 +67,13 @@ def paired_tests(
     Raises ValueError when the cases of two runs differ, or when two have one model and seed.
     """
     results = [run for run in results if mode in run.ranks]
-    check_comparable(results)
-    by_model: dict[str, list[dict[str, np.ndarray]]] = {}
-    for run in results:
-        by_model.setdefault(run.model, []).append(values_of_cases(run.ranks[mode], topk))
-    if len(by_model) < 2:
+    means = values_of_models(results, mode, topk)
+    if len(means) < 2:
         return []
-    cases = results[0].cases
-    domains = {name: cases.domain == index for index, name in enumerate(cases.domain_names)}
-    domains[ALL_DOMAINS] = np.ones(len(cases), dtype=bool)
-    metrics = list(next(iter(by_model.values()))[0])
-    means = {
-        (model, metric): np.mean([values[metric] for values in seeds], axis=0)
-        for model, seeds in by_model.items()
-        for metric in metrics
-    }
     found = []
-    for domain, among in domains.items():
-        for metric in metrics if among.any() else []:
-            values = {model: means[model, metric][among] for model in by_model}
+    for domain, among in cases_of_domains(results[0].cases).items():
+        for metric in next(iter(means.values())) if among.any() else []:
+            values = {model: of_model[metric][among] for model, of_model in means.items()}
             best, other = sorted(values, key=lambda model: -values[model].mean())[:2]
             difference = np.round(values[best] - values[other], DIGITS)
             number = len(difference), int(np.count_nonzero(difference))
@@ -96,6 +84,29 @@ def paired_tests(
         PairedTest(*row[:6], adjusted, *row[6:])
         for row, adjusted in zip(found, corrected, strict=True)
     ]
+
+
+def values_of_models(
+    results: Sequence[RunResult], mode: str, topk: Sequence[int] = TOPK
+) -> dict[str, dict[str, np.ndarray]]:
+    """What each case adds to each metric, the mean over seeds: {model: {metric: (n,) float64}}.
+
+    Raises ValueError as ``check_comparable``.
+    """
+    check_comparable(results)
+    by_model: dict[str, list[dict[str, np.ndarray]]] = {}
+    for run in results:
+        by_model.setdefault(run.model, []).append(values_of_cases(run.ranks[mode], topk))
+    return {
+        model: {metric: np.mean([each[metric] for each in seeds], axis=0) for metric in seeds[0]}
+        for model, seeds in by_model.items()
+    }
+
+
+def cases_of_domains(cases: Cases) -> dict[str, np.ndarray]:
+    """Which cases are of each domain, ``all`` last: {domain: (n,) bool}."""
+    domains = {name: cases.domain == index for index, name in enumerate(cases.domain_names)}
+    return {**domains, ALL_DOMAINS: np.ones(len(cases), dtype=bool)}
 
 
 def signed_rank_p(difference: np.ndarray) -> float:

@@ -62,6 +62,19 @@ class Table:
             marks[place] = next((LEVELS[p] for p in sorted(LEVELS) if test.p_holm < p), "")
         return marks
 
+    def of_rows(self, models: Iterable[str]) -> "Table":
+        """These rows alone, in this order, as far as they are here; without tests."""
+        chosen = [model for model in models if model in self.models]
+        at = [self.models.index(model) for model in chosen]
+        return replace(
+            self,
+            models=tuple(chosen),
+            mean=self.mean[at],
+            std=self.std[at],
+            seeds=tuple(self.seeds[index] for index in at),
+            tests=(),
+        )
+
     def _printed(self) -> np.ndarray:
         """The means as they are printed; -inf for none."""
         printed = np.array([float(f"{mean:.{DECIMALS}f}") for mean in self.mean.flat])

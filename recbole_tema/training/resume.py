@@ -12,7 +12,7 @@ from recbole.config import Config
 
 from recbole_tema.config import plain_settings
 from recbole_tema.distributed import world_size
-from recbole_tema.formats import atomic_write
+from recbole_tema.formats import atomic_write, file_name_of
 
 _LAST = "-last.pth"
 
@@ -44,7 +44,7 @@ class CannotGoOnError(ValueError):
 
 @dataclass(frozen=True)
 class CheckpointFiles:
-    """One model and seed: the weights of the best epoch, and all there is to go on from."""
+    """One row and seed: the weights of the best epoch, and all there is to go on from."""
 
     best: Path
     last: Path
@@ -64,7 +64,7 @@ class CheckpointFiles:
 
 
 class RunCheckpoints:
-    """The checkpoints of all models of one output folder.
+    """The checkpoints of all rows (models with their settings) of one output folder.
 
     They lie in its ``checkpoints/``, or in a folder named after it below ``checkpoint_dir``. As
     long as the run is not finished, ``UNFINISHED.txt`` in the output folder says so, and names what
@@ -81,9 +81,9 @@ class RunCheckpoints:
         self.unfinished = output / "UNFINISHED.txt"
         self._wanted: list[tuple[str, int]] = []
 
-    def files(self, model: str, seed: int) -> CheckpointFiles:
-        """Where those of one model and seed are."""
-        return CheckpointFiles.named(self.folder, f"{model}-{seed}")
+    def files(self, label: str, seed: int) -> CheckpointFiles:
+        """Where those of one row and seed are."""
+        return CheckpointFiles.named(self.folder, _stem(label, seed))
 
     def can_go_on(self) -> bool:
         """Whether there is a run here to resume, finished or not."""
@@ -93,12 +93,12 @@ class RunCheckpoints:
         """Refuse a start that would lose work, and a resumption of something else.
 
         Args:
-            wanted: model and seed of everything that the run is to train.
+            wanted: label and seed of everything that the run is to train.
             resume: whether it is to go on where it was stopped.
 
         Raises:
             ValueError: the folder holds an unfinished run and ``resume`` is False; or ``resume``
-                is True and the folder holds no run, or one of other models or seeds.
+                is True and the folder holds no run, or one of other rows or seeds.
         """
         self._wanted = wanted
         found = {path.name.removesuffix(_LAST) for path in self.folder.glob(f"[!.]*{_LAST}")}
@@ -118,11 +118,11 @@ class RunCheckpoints:
                 f"{self.output}: nothing to resume, there is no checkpoint in {self.folder}; give "
                 "the --output of the run that was stopped, or leave --resume out"
             )
-        if others := sorted(found - {f"{model}-{seed}" for model, seed in wanted}):
+        if others := sorted(found - {_stem(label, seed) for label, seed in wanted}):
             raise ValueError(
                 f"{self.output} was made with other models or seeds than those asked for: "
                 f"{', '.join(others)} (model-seed) would be lost. Name all models with --model, "
-                "with the seed of then; or give another --output"
+                "and --ablation or --sweep, with the seed of then; or give another --output"
             )
 
     def begin(self, files: CheckpointFiles, resume: bool) -> None:
@@ -131,7 +131,7 @@ class RunCheckpoints:
             beside.write_text(
                 "This run is not finished. The same command with --output (this folder) and "
                 "--resume goes on\nwith it where it was stopped. What it trains, as model-seed:\n"
-                + "".join(f"{model}-{seed}\n" for model, seed in self._wanted),
+                + "".join(f"{_stem(label, seed)}\n" for label, seed in self._wanted),
                 encoding="utf-8",
             )
         for folder in (self.output, self.folder):
@@ -144,6 +144,10 @@ class RunCheckpoints:
     def finish(self) -> None:
         """After the last model: nothing is left to do."""
         self.unfinished.unlink(missing_ok=True)
+
+
+def _stem(label: str, seed: int) -> str:
+    return f"{file_name_of(label)}-{seed}"
 
 
 def computation(config: Config, eval_step: int) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def train_and_rank(
     dataset: CrossDomainDataset,
     checkpoints: RunCheckpoints | None = None,
     resume: bool = False,
+    label: str | None = None,
 ) -> TrainedRun:
     """Train the model of ``config`` and rank the test cases with its best weights.
 
@@ -66,6 +67,7 @@ def train_and_rank(
         dataset: read with it.
         checkpoints: where they go; None: files of unique names in ``checkpoint_dir``.
         resume: go on from the last checkpoint, where there is one: bit for bit as if never stopped.
+        label: what the checkpoints are called by; None: the model's name.
 
     Raises:
         ValueError: settings or data with which it cannot run.
@@ -77,7 +79,7 @@ def train_and_rank(
     _refuse_idle_processes(len(train_data._dataset), len(valid_data.cases), len(test_data.cases))
     # Not the validation's seed, so that a user's two cases do not share their draws.
     test = CaseRanker(test_data, config["candidates"], config["candidate_seed"] + 1)
-    trainer = train(config, train_data, valid_data, checkpoints, resume)
+    trainer = train(config, train_data, valid_data, checkpoints, resume, label=label)
     train_seconds = trainer.train_seconds
     trained = time.perf_counter()
     ranks = trainer.ranks(test, show_progress=config["show_progress"])
@@ -106,11 +108,12 @@ def train(
     resume: bool = False,
     keep: bool = True,
     after_epoch: Callable[[int, float], None] | None = None,
+    label: str | None = None,
 ) -> Any:
     """Train the model of ``config``; what it is tested on is not seen here.
 
     Args:
-        config, checkpoints, resume: see :func:`train_and_rank`.
+        config, checkpoints, resume, label: see :func:`train_and_rank`.
         train_data, valid_data: of ``data_preparation``.
         keep: False: no file is written, and the model is left as the last epoch made it.
         after_epoch: called with the epoch and its validation metric; what it raises ends training.
@@ -136,7 +139,7 @@ def train(
     trainer = trainer_class(config)(config, model)
     trainer.valid_metric = valid_metric
     if checkpoints:
-        files = checkpoints.files(config["model"], config["seed"])
+        files = checkpoints.files(label or config["model"], config["seed"])
         trainer.keep_in(files)
         if resume and distributed.from_first(files.last.exists()):
             trainer.resume_checkpoint(files.last)

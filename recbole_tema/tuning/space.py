@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from recbole_tema._layout import properties_dir
-from recbole_tema.config import parse_value
+from recbole_tema.config import MEASURED_ALIKE, parse_value
 
 if TYPE_CHECKING:
     from optuna import Trial
 
 KINDS = ("choice", "float", "log", "int")
 # With them trials would be measured differently, or the luckiest would win.
-NOT_TUNED = frozenset(
-    {"candidate_seed", "candidates", "dataset", "domains", "eval_args", "load_col", "metrics"}
-    | {"model", "seed", "topk", "valid_metric", "max_train_seconds", "data_path", "gpu_id"}
-)
+NOT_TUNED = MEASURED_ALIKE | {"gpu_id", "load_col", "max_train_seconds", "model"}
 
 
 @dataclass(frozen=True)

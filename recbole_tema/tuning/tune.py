@@ -13,7 +13,8 @@ from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.loaders import data_preparation
 from recbole_tema.dataset_tools.movielens import NAME as ML_100K
 from recbole_tema.launch import ProcessSettings
-from recbole_tema.quick_start import config_of, model_names, settings_in
+from recbole_tema.quick_start import config_of, settings_in
+from recbole_tema.rows import model_names
 from recbole_tema.training.resume import FREE
 from recbole_tema.training.run import best_epoch, train
 from recbole_tema.training.trainer import validation_metric

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.data.item_features import shuffled_tags
 from recbole_tema.formats import (
     DOMAIN,
     ITEM,
@@ -400,6 +401,67 @@ def test_loading_warns_of_nothing(tiny_dataset, load, recwarn):
     assert ours == []
 
 
+def test_one_of_several_text_features_is_named(tiny_dataset, load):
+    tiny = tiny_dataset()
+    vectors = np.arange(len(tiny.items), dtype=np.float32)[:, None]
+    present = np.ones(len(tiny.items), bool)
+    path = tiny.files.features("text", "llm")
+    assert path.name == "tiny.text_llm.safetensors"
+    write_features(path, Features(list(tiny.items), vectors, present, "an LLM's", "text"))
+    dataset = load(tiny, "TEMA", text_features="llm")
+    assert dataset.features("text").encoder == "an LLM's"
+    assert dataset.features("image").encoder == "by token"
+    plain = load(tiny, "TEMA")
+    assert plain.features("text").encoder == "by token"
+    assert dataset.checksum() != plain.checksum()
+    with pytest.raises(FormatError, match=r"tiny\.text_words\.safetensors: no such file.*'words'"):
+        load(tiny, "TEMA", text_features="words").features("text")
+    with pytest.raises(ValueError, match=r"text_features: expected a name .* got '\.\./x'"):
+        load(tiny, "TEMA", text_features="../x").features("text")
+
+
+def tags_by_item(dataset, tags):
+    """{item: {tag: score}} of all items."""
+    tokens = tokens_of(dataset, range(1, dataset.item_num))
+    return {
+        token: {
+            tags.names[index - 1]: score
+            for index, score in zip(*(each.tolist() for each in row), strict=True)
+            if index
+        }
+        for token, *row in zip(tokens, tags.index[1:], tags.scores[1:], strict=True)
+    }
+
+
+def test_shuffled_tags_move_as_a_whole_within_a_domain(tiny_dataset, load):
+    tiny = tiny_dataset()
+    # Every item's tags tell whose they are.
+    own = {
+        item: {"sweet": round(0.01 * at, 2), "blue": 0.5} if tiny.tags[item] else {}
+        for at, item in enumerate(sorted(tiny.items), start=1)
+    }
+    write_tags(tiny.files.tags, own)
+    dataset = load(tiny)
+    tags = dataset.tags()
+    before = tags_by_item(dataset, tags)
+    shuffled = shuffled_tags(tags, dataset.item_domain, 1)
+    after = tags_by_item(dataset, shuffled)
+    assert tags_by_item(dataset, tags) == before, "those given stay as they were"
+    assert not shuffled.index[0].any()
+    owner = {tuple(sorted(each.items())): item for item, each in before.items() if each}
+    came_from = {item: owner[tuple(sorted(each.items()))] for item, each in after.items() if each}
+    having = {item for item, each in own.items() if each}
+    assert set(came_from) == having, "items without tags stay without"
+    assert set(came_from.values()) == having, "no tags are lost or doubled"
+    assert {item[0] + source[0] for item, source in came_from.items()} == {"ff", "kk"}
+    moved = [item for item, source in came_from.items() if item != source]
+    assert len(moved) > len(having) / 2
+    again = shuffled_tags(tags, dataset.item_domain, 1)
+    assert torch.equal(again.index, shuffled.index)
+    assert torch.equal(again.scores, shuffled.scores)
+    assert not torch.equal(shuffled_tags(tags, dataset.item_domain, 2).scores, shuffled.scores)
+
+
 # ---- checksum --------------------------------------------------------------------------------
 
 
@@ -424,6 +486,7 @@ class _Only:
 
     def __init__(self, files):
         self.files = files
+        self.config = {"text_features": None}
 
 
 @pytest.mark.parametrize("key", ["item_inter_num_interval", "rm_dup_inter"])

@@ -10,6 +10,7 @@ from recbole_tema.formats import (
     FormatError,
     atomic_write,
     dataset_properties,
+    file_name_of,
     read_properties,
     sha256_of_files,
     sha256_of_tokens,
@@ -25,11 +26,26 @@ def test_paths_by_role(tmp_path: Path) -> None:
     assert files.items.name == "shop.item"
     assert files.properties.name == "shop.yaml"
     assert files.features("text").name == "shop.text.safetensors"
+    assert files.features("text", "llm").name == "shop.text_llm.safetensors"
     assert files.tags.name == "shop.tags.jsonl"
     with pytest.raises(ValueError, match="no split 'dev'"):
         files.split_inter("dev")
     with pytest.raises(ValueError, match="no features 'sound'"):
         files.features("sound")
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("TEMA", "TEMA"),
+        ("TEMA (paper)", "TEMA-paper"),
+        ("TEMA (weight_decay=1e-05)", "TEMA-weight_decay=1e-05"),
+        ("TEMA (score_view_weights=[1, 0.5])", "TEMA-score_view_weights=-1-0.5"),
+        ("TEMA (../a b; c/d)", "TEMA-..-a-b-c-d"),
+    ],
+)
+def test_labels_in_file_names(label: str, expected: str) -> None:
+    assert file_name_of(label) == expected
 
 
 def test_the_folder_one_stands_in_has_a_name(

@@ -5,6 +5,9 @@ from itertools import product
 import pytest
 import torch
 
+from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.data.item_features import shuffled_tags
+from recbole_tema.formats import write_tags
 from tests.models.plain_model import Plain
 
 # The model is in float64, but its temperature and weights were made from float32 logarithms.
@@ -223,3 +226,26 @@ def test_tags_change_the_model(tiny_dataset, build, batch):
         for weighted in (True, False)
     }
     assert len(losses) == 2
+
+
+def test_shuffled_tags_are_those_of_other_items(tiny_dataset, build, batch, config_of):
+    """The control is the model of a data set in which the tags were exchanged on disk."""
+    tiny = tiny_dataset()
+    fields = batch([([1, 13, 2], 4), ([5], 20)])
+    with torch.no_grad():
+        plain = build("TEMA", tiny).calculate_loss(fields)
+        shuffled = build("TEMA", tiny, shuffle_tags=1).calculate_loss(fields)
+    data = CrossDomainDataset(config_of("TEMA", tiny))
+    tags = shuffled_tags(data.tags(), data.item_domain, 1)
+    exchanged = {
+        item: {tags.names[i - 1]: s for i, s in zip(*row, strict=True) if i}
+        for item, *row in zip(
+            data._item_tokens, tags.index[1:].tolist(), tags.scores[1:].tolist(), strict=True
+        )
+    }
+    assert exchanged != tiny.tags
+    write_tags(tiny.files.tags, {item: exchanged[item] for item in tiny.items})
+    with torch.no_grad():
+        on_disk = build("TEMA", tiny).calculate_loss(fields)
+    assert shuffled.item() == pytest.approx(on_disk.item(), rel=1e-9)
+    assert shuffled.item() != pytest.approx(plain.item(), rel=1e-3)

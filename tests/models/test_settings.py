@@ -36,6 +36,9 @@ from recbole_tema.data.dataset import CrossDomainDataset
         # Python takes any text for true: an ablation would silently not happen.
         ({"weighted_tags": "no"}, "weighted_tags: expected True or False, got 'no'"),
         ({"train_tag_embedding": "off"}, "train_tag_embedding: expected True or False"),
+        ({"shuffle_tags": True}, "shuffle_tags: expected a whole number from 0 on, or ~; got True"),
+        ({"shuffle_tags": -1}, "shuffle_tags: expected a whole number"),
+        ({"text_features": "llm"}, r"tiny\.text_llm\.safetensors: no such file"),
         ({"positions": "off"}, "positions: expected True or False"),
         ({"share_encoder": 1}, "share_encoder: expected True or False"),
         ({"modalities": []}, "modalities"),
