@@ -15,7 +15,7 @@ from recbole_tema.dataset_tools.movielens import build_ml100k
 from recbole_tema.distributed import barrier, from_first, is_first, process_group
 from recbole_tema.launch import ProcessSettings, in_processes
 from recbole_tema.outcome import Outcome
-from recbole_tema.report import Failures, metrics_of_results, to_text, write_failures
+from recbole_tema.report import metrics_of_results, to_text
 from recbole_tema.training.resume import RunCheckpoints
 
 # Data sets that are made on first use, from files that an installed library brings.
@@ -124,13 +124,10 @@ def _train_and_report(
     if is_first():
         folder.mkdir(parents=True, exist_ok=True)
 
-    def note(failures: Failures) -> None:
-        if is_first():
-            write_failures(folder, failures)
-
     outcome = Outcome(folder, list(configs), seeds)
-    failures = train_all(configs, seeds, checkpoints, resume, outcome.add, note)
-    note(failures)  # where none is left, those of an earlier attempt go
+    noted = outcome.note_failures
+    failures = train_all(configs, seeds, checkpoints, resume, outcome.add, noted)
+    noted(failures)  # where none is left, those of an earlier attempt go
     if is_first():
         if not failures:
             checkpoints.finish()

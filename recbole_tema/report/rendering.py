@@ -25,7 +25,7 @@ LATEX_MARKS = {"†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "": ""}
 
 
 @dataclass(frozen=True)
-class _Cell:
+class Cell:
     """One value: ``mean`` and ``spread`` (" ± std" or nothing), and what there is to it."""
 
     mean: str
@@ -38,7 +38,7 @@ class _Cell:
 def to_markdown(table: Table) -> str:
     """A Markdown table, the best of each column in bold and the second underlined."""
 
-    def text(cell: _Cell) -> str:
+    def text(cell: Cell) -> str:
         value = cell.mean + cell.spread
         value = f"**{value}**" if cell.best else f"<u>{value}</u>" if cell.second else value
         return value + cell.mark
@@ -53,7 +53,7 @@ def to_markdown(table: Table) -> str:
         for model, row in zip(table.models, _texts(table, text), strict=True)
     ]
     lines = markdown_lines([["Model", *head], *body])
-    return f"{_caption(table, 'in bold', 'underlined')}\n\n" + "\n".join(lines) + "\n"
+    return f"{caption_of(table, 'in bold', 'underlined')}\n\n" + "\n".join(lines) + "\n"
 
 
 def to_csv(table: Table) -> str:
@@ -78,7 +78,7 @@ def to_csv(table: Table) -> str:
 def to_latex(table: Table) -> str:
     r"""A LaTeX ``tabular`` with booktabs rules, the best in ``\textbf``, then ``\underline``."""
 
-    def text(cell: _Cell) -> str:
+    def text(cell: Cell) -> str:
         mean = cell.mean.replace(ABSENT, "--")
         mean = rf"\textbf{{{mean}}}" if cell.best else mean
         mean = rf"\underline{{{mean}}}" if cell.second else mean
@@ -97,7 +97,7 @@ def to_latex(table: Table) -> str:
     ]
     above = [" & ".join(["", *groups]) + r" \\", "".join(rules)]
     head = ["Model", *names * len(table.domains)]
-    lines = latex_lines(_caption(table, "in bold", "underlined"), head, body, above)
+    lines = latex_lines(caption_of(table, "in bold", "underlined"), head, body, above)
     return "\n".join(lines) + "\n"
 
 
@@ -106,7 +106,7 @@ def to_text(table: Table, width: int = 120) -> str:
 
     marked = any(table.marks().flat)
 
-    def text(cell: _Cell) -> str:
+    def text(cell: Cell) -> str:
         value = cell.mean + cell.spread + ("*" if cell.best else " ")
         return value + (cell.mark or " ") if marked else value
 
@@ -126,7 +126,7 @@ def to_text(table: Table, width: int = 120) -> str:
         else:
             blocks.append([name + line for name, line in zip(names, lines, strict=True)])
     whole = "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks)
-    return f"{_caption(table, 'marked *')}\n\n{whole}\n"
+    return f"{caption_of(table, 'marked *')}\n\n{whole}\n"
 
 
 def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
@@ -146,7 +146,8 @@ def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
     return paths
 
 
-def _caption(table: Table, best: str, second: str = "") -> str:
+def caption_of(table: Table, best: str, second: str = "") -> str:
+    """What a table holds, and how its best and second values are marked."""
     counts = sorted(set(table.seeds))
     parts = [f"Candidates: {table.candidates}"]
     if counts != [1]:
@@ -159,17 +160,22 @@ def _caption(table: Table, best: str, second: str = "") -> str:
     return "; ".join(parts)
 
 
-def _texts(table: Table, text: Callable[[_Cell], str]) -> list[list[str]]:
-    """Each model's row, domain after domain, as ``text`` writes it."""
+def cells_of(table: Table) -> list[list[Cell]]:
+    """Each model's row, domain after domain."""
     each = (table.mean, table.std, table.best(), table.second(), table.marks())
     return [
-        [text(_cell(*values)) for values in zip(*(array[i].ravel() for array in each), strict=True)]
+        [_cell(*values) for values in zip(*(array[i].ravel() for array in each), strict=True)]
         for i in range(len(table.models))
     ]
 
 
-def _cell(mean: float, std: float, best: bool, second: bool, mark: str) -> _Cell:
+def _texts(table: Table, text: Callable[[Cell], str]) -> list[list[str]]:
+    """Those rows as ``text`` writes them."""
+    return [list(map(text, row)) for row in cells_of(table)]
+
+
+def _cell(mean: float, std: float, best: bool, second: bool, mark: str) -> Cell:
     if np.isnan(mean):
-        return _Cell(ABSENT, "", False, False, "")
+        return Cell(ABSENT, "", False, False, "")
     spread = "" if np.isnan(std) else f" ± {std:.{DECIMALS}f}"
-    return _Cell(f"{mean:.{DECIMALS}f}", spread, best, second, mark)
+    return Cell(f"{mean:.{DECIMALS}f}", spread, best, second, mark)

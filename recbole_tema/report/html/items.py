@@ -1,0 +1,69 @@
+"""Items as a reader knows them: title, tags, and a small picture where the data set has one."""
+
+import base64
+import io
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from recbole_tema.formats import DOMAIN, IMAGE, ITEM, TITLE, DatasetFiles, read_items, read_tags
+
+MOST_TAGS = 6
+# Pixels of a picture's longer side; it is shown at half that size, sharp on fine screens too.
+PIXELS = 88
+JPEG_QUALITY = 70
+
+
+@dataclass(frozen=True)
+class Card:
+    """One item.
+
+    title: its id where the data set has no title. tags: the best scored ones first. picture: a
+    ``data:`` URI, "" for none.
+    """
+
+    item: str
+    domain: str
+    title: str
+    tags: tuple[str, ...] = ()
+    picture: str = ""
+
+
+def read_cards(files: DatasetFiles, items: Collection[str]) -> dict[str, Card]:
+    """The cards of some items by item; what a data set does not have stays empty.
+
+    Raises FormatError on files that cannot be read; a picture that cannot be is left out.
+    """
+    frame = read_items(files.items)
+    tags = read_tags(files.tags) if files.tags.is_file() else {}
+    cards = {}
+    for row in frame[frame[ITEM].isin(items)].to_dict("records"):
+        scores = tags.get(row[ITEM], {})
+        best = sorted(scores, key=lambda tag: -scores[tag])[:MOST_TAGS]
+        cards[row[ITEM]] = Card(
+            item=row[ITEM],
+            domain=row[DOMAIN],
+            title=row[TITLE] or row[ITEM],
+            tags=tuple(best),
+            picture=_picture(files.folder / row[IMAGE]) if row[IMAGE] else "",
+        )
+    return cards
+
+
+def _picture(path: Path) -> str:
+    """A small JPEG on white as a ``data:`` URI, or "" where there is no readable picture."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (2 * PIXELS, 2 * PIXELS))  # decodes a large JPEG at a smaller size
+            upright = ImageOps.exif_transpose(image).convert("RGBA")
+            upright.thumbnail((PIXELS, PIXELS))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""
+    white = Image.new("RGBA", upright.size, "white")
+    packed = io.BytesIO()
+    Image.alpha_composite(white, upright).convert("RGB").save(
+        packed, "JPEG", quality=JPEG_QUALITY, optimize=True
+    )
+    return f"data:image/jpeg;base64,{base64.b64encode(packed.getvalue()).decode()}"
