@@ -22,7 +22,7 @@ QUICK = [
     "--learning_rate=0.01",
 ]
 THREE = [*QUICK, "--model", "SASRec,Pop,TEMA", "--seeds", "3,1"]
-WITH_TIMES = {"timing.json", "cost.md", "cost.csv", "cost.tex"}
+WITH_TIMES = {"timing.json", "cost.md", "cost.csv", "cost.tex", "report.html"}
 
 
 def contents(folder):

@@ -10,7 +10,7 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class Cases:
     from_other: np.ndarray
 
     def __post_init__(self) -> None:
-        columns = (self.users, self.targets, self.domain, *self.facts)
+        columns: list[Sized] = [self.users, self.targets, self.domain, *self.facts]
         lengths = tuple(len(column) for column in columns)
         if len(set(lengths)) > 1:
             raise ValueError(
