@@ -36,7 +36,7 @@ class Style:
 
 
 def styles(models: Sequence[str]) -> dict[str, Style]:
-    """A style for each model; two of them share one of the three at most here and there."""
+    """A style for each model, such that no two of some dozens are drawn alike."""
     return {
         model: Style(at % COLOURS, at // COLOURS % DASHES, at % MARKS)
         for at, model in enumerate(models)
@@ -70,9 +70,9 @@ class BarChart:
         return ROW * len(self.bars) + 4
 
 
-def bar_charts(table: Table, metrics: Sequence[str]) -> list[BarChart]:
+def bar_charts(table: Table, metrics: Sequence[str], look: Mapping[str, Style]) -> list[BarChart]:
     """For each of ``metrics`` a chart of every domain with cases, all on one scale."""
-    cells, look = cells_of(table), styles(table.models)
+    cells = cells_of(table)
     charts = []
     for metric in metrics:
         k = table.metrics.index(metric)
@@ -140,13 +140,14 @@ class LineChart:
     x_title: str
 
 
-def group_chart(table: Table, metric: str, counts: Sequence[int], x_title: str) -> LineChart:
+def group_chart(
+    table: Table, metric: str, counts: Sequence[int], x_title: str, look: Mapping[str, Style]
+) -> LineChart:
     """A line for each model over the groups that stand in ``table`` as domains.
 
     The last column, of all cases, is left out; so are groups without cases.
     """
     k = table.metrics.index(metric)
-    look = styles(table.models)
     mean, std = table.mean[:, :-1, k], np.nan_to_num(table.std[:, :-1, k])
     ticks = _ticks(0.0, float(np.nanmax(mean + std, initial=0)))
     step = (RIGHT - LEFT) / max(len(counts), 1)
@@ -189,6 +190,7 @@ def curves_chart(
     curves: Mapping[str, Mapping[int, Mapping[int, float]]],
     best: Mapping[tuple[str, int], int],
     metric: str,
+    look: Mapping[str, Style],
 ) -> LineChart | None:
     """The validation metric over the epochs, a line for each model and seed; None: nothing to draw.
 
@@ -196,6 +198,7 @@ def curves_chart(
         curves: {model: {seed: {epoch: value}}}; what is not finite is left out.
         best: the epoch that was chosen, by model and seed.
         metric: the name of what is drawn.
+        look: of each model.
     """
     found = {
         (model, seed): [(e, v) for e, v in sorted(curve.items()) if math.isfinite(v)]
@@ -209,7 +212,6 @@ def curves_chart(
     ticks = _ticks(min(values), max(values))
     last = max(epoch for points in found.values() for epoch, _ in points)
     epochs = [round(tick) for tick in _ticks(0, max(last, 1)) if tick == round(tick) <= last]
-    look = styles(list(curves))
 
     def across(epoch: float) -> float:
         return LEFT + 8 + (RIGHT - LEFT - 16) * epoch / max(last, 1)

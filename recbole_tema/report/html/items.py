@@ -9,17 +9,17 @@ from pathlib import Path
 from recbole_tema.formats import DOMAIN, IMAGE, ITEM, TITLE, DatasetFiles, read_items, read_tags
 
 MOST_TAGS = 6
-# Pixels of a picture's longer side; it is shown at half that size, sharp on fine screens too.
-PIXELS = 88
-JPEG_QUALITY = 70
+# Pixels of a picture's longer side; it is shown a little smaller.
+PIXELS = 64
+JPEG_QUALITY = 65
 
 
 @dataclass(frozen=True)
 class Card:
     """One item.
 
-    title: its id where the data set has no title. tags: the best scored ones first. picture: a
-    ``data:`` URI, "" for none.
+    title: its id, and that there is none, where the data set has no title. tags: the best scored
+    ones first. picture: a ``data:`` URI, "" for none.
     """
 
     item: str
@@ -43,7 +43,7 @@ def read_cards(files: DatasetFiles, items: Collection[str]) -> dict[str, Card]:
         cards[row[ITEM]] = Card(
             item=row[ITEM],
             domain=row[DOMAIN],
-            title=row[TITLE] or row[ITEM],
+            title=row[TITLE] or f"{row[ITEM]} (no title)",
             tags=tuple(best),
             picture=_picture(files.folder / row[IMAGE]) if row[IMAGE] else "",
         )

@@ -28,6 +28,8 @@ from recbole_tema.report.tables import DECIMALS, Table
 
 REPORT_FILE = "report.html"
 
+_Look = Mapping[str, charts.Style]
+
 
 @dataclass(frozen=True)
 class DatasetFigures:
@@ -99,6 +101,9 @@ def to_html(report: Report) -> str:
     environment.filters["rank"] = _rank
     template = environment.get_template("page.html")
     cases = report.results[0].cases
+    # Of all that there will be, so that a model keeps its colour from run to run.
+    look = charts.styles(report.models)
+    finished = dict.fromkeys(run.model for run in report.results)
     cost_caption, cost_head, cost_rows = cost_table(report.results)
     return template.render(
         report=report,
@@ -109,21 +114,20 @@ def to_html(report: Report) -> str:
         k=max(report.topk),
         planned=len(report.models) * len(report.seeds),
         figures=_figures(report.dataset, cases),
-        settings=_settings(report.settings),
-        results=[_result(table, report.topk) for table in report.tables],
+        settings=_settings({model: report.settings[model] for model in finished}),
+        results=[_result(table, report.topk, look) for table in report.tables],
         cost={"caption": cost_caption, "head": cost_head, "rows": cost_rows},
-        curves=_curves(report),
-        breakdowns=_breakdowns(report, cases),
+        curves=_curves(report, look),
+        breakdowns=_breakdowns(report, cases, look),
         confusions=_confusions(report, cases),
-        style_of=charts.styles(list(report.curves)),
-        marks=range(charts.MARKS),
+        style_of={model: look[model] for model in finished},
     )
 
 
-def _result(table: Table, topk: Sequence[int]) -> dict[str, Any]:
+def _result(table: Table, topk: Sequence[int], look: _Look) -> dict[str, Any]:
     return {
         "table": _table(table, table.domains, caption_of(table, "in bold", "underlined")),
-        "charts": charts.bar_charts(table, [f"ndcg@{max(topk)}", MRR]),
+        "charts": charts.bar_charts(table, [f"ndcg@{max(topk)}", MRR], look),
         "tests": table.tests,
     }
 
@@ -174,17 +178,18 @@ def _settings(given: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, li
     return lines
 
 
-def _curves(report: Report) -> dict[str, Any]:
+def _curves(report: Report, look: _Look) -> dict[str, Any]:
     best = {(run.model, run.seed): run.best_epoch for run in report.results}
     rows = []
     for run in report.results:
         value = report.curves.get(run.model, {}).get(run.seed, {}).get(run.best_epoch)
         text = "–" if value is None else f"{value:.{DECIMALS}f}"
         rows.append((run.model, run.seed, run.epochs, run.best_epoch, text))
-    return {"chart": charts.curves_chart(report.curves, best, report.valid_metric), "rows": rows}
+    chart = charts.curves_chart(report.curves, best, report.valid_metric, look)
+    return {"chart": chart, "rows": rows}
 
 
-def _breakdowns(report: Report, cases: Cases) -> list[dict[str, Any]]:
+def _breakdowns(report: Report, cases: Cases, look: _Look) -> list[dict[str, Any]]:
     """For each way to group the cases, for each mode a table and charts."""
     ways = (
         ("popularity", "Training interactions of the target", by_popularity(cases)),
@@ -195,13 +200,15 @@ def _breakdowns(report: Report, cases: Cases) -> list[dict[str, Any]]:
         {
             "name": name,
             "x_title": x_title,
-            "modes": [_breakdown(report, table, groups, x_title) for table in report.tables],
+            "modes": [_breakdown(report, table, groups, x_title, look) for table in report.tables],
         }
         for name, x_title, groups in ways
     ]
 
 
-def _breakdown(report: Report, whole: Table, groups: Groups, x_title: str) -> dict[str, Any]:
+def _breakdown(
+    report: Report, whole: Table, groups: Groups, x_title: str, look: _Look
+) -> dict[str, Any]:
     table = table_of_groups(report.results, whole.candidates, groups, report.topk)
     counts = groups.counts()
     heads = [
@@ -210,7 +217,9 @@ def _breakdown(report: Report, whole: Table, groups: Groups, x_title: str) -> di
     ]
     return {
         "table": _table(table, heads, caption_of(table, "in bold", "underlined")),
-        "charts": [charts.group_chart(table, metric, counts, x_title) for metric in table.metrics],
+        "charts": [
+            charts.group_chart(table, metric, counts, x_title, look) for metric in table.metrics
+        ],
     }
 
 
