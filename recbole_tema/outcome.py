@@ -104,6 +104,7 @@ class Outcome:
         return curves
 
     def _write_page(self) -> None:
+        examples, cards = self._page.examples(self.results)
         report = Report(
             models=self._models,
             seeds=self._seeds,
@@ -115,8 +116,8 @@ class Outcome:
             dataset=self._page.dataset,
             settings=self._page.settings,
             failures=self._failures,
-            examples=self._page.examples(self.results),
-            cards=self._page.cards,
+            examples=examples,
+            cards=cards,
             versions={name: _version(name) for name in LIBRARIES},
         )
         write_report(self.folder, report)

@@ -27,47 +27,42 @@ class PageParts:
     Attributes:
         dataset: its sizes; there from the first run on.
         settings: of each model what files and the caller set.
-        cards: of all items in the examples.
     """
 
     dataset: DatasetFigures
 
     def __init__(self) -> None:
         self.settings: dict[str, dict[str, Any]] = {}
-        self.cards: dict[str, Card] = {}
         self._examples: list[Example] = []
+        self._cards: dict[str, Card] = {}
         # Of each model and seed, by example: the best items, and the target's rank.
         self._top: dict[tuple[str, int], list[tuple[tuple[str, ...], float]]] = {}
 
     def add(self, model: str, config: TEMAConfig, run: TrainedRun) -> None:
-        """Take in what one run has to show.
-
-        Raises:
-            FormatError: the files of the items cannot be read.
-        """
+        """Take in what one run has to show."""
         given = given_settings(config)
         self.settings[model] = {key: given[key] for key in given if key not in SAID}
         dataset = run.test.loader.dataset
         if not self._top:  # one data set, and one choice of cases, for all
             self.dataset = _figures(dataset)
             self._examples = _examples(dataset, run)
+            self._files = dataset.files
         best = [_tokens(dataset, items[items > 0]) for items in run.top.items]
         self._top[model, config["seed"]] = list(zip(best, run.top.ranks.tolist(), strict=True))
-        targets = _tokens(dataset, run.test.loader.cases.targets[run.top.cases])
-        shown = {*targets, *(item for each in self._examples for item in each.history)}
-        shown.update(item for items in best for item in items)
-        if missing := shown - self.cards.keys():
-            # Read once more where a run brings new ones: the texts of all items would lie in the
-            # memory that models are compared by.
-            self.cards.update(read_cards(dataset.files, missing))
 
-    def examples(self, results: Iterable[RunResult]) -> list[Example]:
-        """The examples, with what each model's first run in ``results`` recommends."""
+    def examples(self, results: Iterable[RunResult]) -> tuple[list[Example], dict[str, Card]]:
+        """The examples, with what each model's first run in ``results`` recommends.
+
+        Returns them and the cards of all items in them.
+
+        Raises:
+            FormatError: the files of the items cannot be read.
+        """
         first: dict[str, int] = {}
         for run in results:
             first.setdefault(run.model, run.seed)
         tops = {model: self._top[model, seed] for model, seed in first.items()}
-        return [
+        examples = [
             replace(
                 example,
                 top={model: top[number][0] for model, top in tops.items()},
@@ -75,6 +70,12 @@ class PageParts:
             )
             for number, example in enumerate(self._examples)
         ]
+        shown = {item for example in examples for item in example.items}
+        if missing := shown - self._cards.keys():
+            # Read once more for each model: the texts of all items would lie in the memory that
+            # models are compared by.
+            self._cards.update(read_cards(self._files, missing))
+        return examples, {item: self._cards[item] for item in sorted(shown)}
 
 
 def _figures(dataset: CrossDomainDataset) -> DatasetFigures:
@@ -89,12 +90,10 @@ def _figures(dataset: CrossDomainDataset) -> DatasetFigures:
 
 def _examples(dataset: CrossDomainDataset, run: TrainedRun) -> list[Example]:
     cases = run.top.cases
-    kinds = popularity_classes(run.facts.target_count)[cases]
-    histories = latest_events(dataset, cases, LATEST)
-    return [
-        Example(case, str(kind), _tokens(dataset, history))
-        for case, kind, history in zip(cases.tolist(), kinds, histories, strict=True)
-    ]
+    kinds = popularity_classes(run.facts.target_count)[cases].tolist()
+    targets = _tokens(dataset, run.test.loader.cases.targets[cases])
+    histories = [_tokens(dataset, items) for items in latest_events(dataset, cases, LATEST)]
+    return list(map(Example, cases.tolist(), kinds, targets, histories))
 
 
 def _tokens(dataset: CrossDomainDataset, items: np.ndarray) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from recbole_tema import run_recbole_tema
 from recbole_tema.report import read_ranks
@@ -58,7 +57,7 @@ def test_examples_are_what_the_models_rank(tiny):
             best = case["best"][model]
             assert len(set(best)) == 5
             assert {tiny.domain_of(item) for item in best} == {tiny.domain_of(target)}
-            if case["ranks"][model] % 1 == 0:  # no ties
+            if model != "Pop":  # which has ties
                 place = best.index(target) + 1 if target in best else 6
                 assert place == min(case["ranks"][model], 6)
 
@@ -76,14 +75,3 @@ def test_examples_of_two_processes(tiny, more):
         if case["target"] in case["best"]["TEMA"]:
             place = case["best"]["TEMA"].index(case["target"]) + 1
         assert place == min(case["ranks"]["TEMA"], 6)
-
-
-def test_tensorboard_gets_the_losses_of_our_models(tiny):
-    run_recbole_tema("TEMA,LLMEMF", "tiny", None, QUICK, "out")
-    folders = sorted(Path("log_tensorboard").iterdir())
-    assert len(folders) == 2
-    for folder, model in zip(folders, ("LLMEMF", "TEMA"), strict=False):
-        events = EventAccumulator(str(folder))
-        events.Reload()
-        assert [event.step for event in events.Scalars("Loss/Train")] == [0, 1], model
-        assert [event.step for event in events.Scalars("Vaild_score")] == [0, 1], model

@@ -45,16 +45,22 @@ class DatasetFigures:
 class Example:
     """One test case to look at.
 
-    case: its number. history: the items just before the target, oldest first. top: of each model
-    what it recommends, best first. rank: of each model the target's rank among all items of its
-    domain. kind: cold, rare or popular, of the target.
+    case: its number. kind: cold, rare or popular, of the target. history: the items just before the
+    target, oldest first. top: of each model what it recommends, best first. rank: of each model the
+    target's rank among all items of its domain.
     """
 
     case: int
     kind: str
+    target: str
     history: tuple[str, ...]
     top: dict[str, tuple[str, ...]] = field(default_factory=dict)
     rank: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def items(self) -> set[str]:
+        """All that are shown."""
+        return {self.target, *self.history, *(item for top in self.top.values() for item in top)}
 
 
 @dataclass(frozen=True)

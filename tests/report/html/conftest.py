@@ -70,6 +70,7 @@ def made_up_report(
         Example(
             case,
             ("cold", "rare", "popular")[number % 3],
+            cases.targets[case],
             tuple(rng.choice(items, 8)),
             {
                 model: tuple(dict.fromkeys([*rng.choice(items, 4), cases.targets[case]]))
