@@ -48,6 +48,10 @@ class Outcome:
         checkpoints: files of the best weights, {model: {seed: path}}.
     """
 
+    # Of the configurations, which are alike in them; there from the first run on.
+    _topk: list[int]
+    _valid_metric: str
+
     def __init__(self, folder: Path, models: Sequence[str], seeds: Sequence[int]) -> None:
         self.folder = folder
         self.results: list[RunResult] = []
@@ -74,7 +78,7 @@ class Outcome:
         _write_config(self.folder / f"config-{model}.yaml", config, self._seeds)
         if len(self.results) == 1:  # one data set and one machine for all
             _write_environment(self.folder / "environment.json", data)
-        topk = self._topk = config["topk"]
+        topk = config["topk"]
         write_metrics(self.folder, self.results, topk)
         write_ranks(self.folder, self.results)
         write_timing(self.folder, self.results)
@@ -83,8 +87,8 @@ class Outcome:
         write_tables(self.folder, self.tables)
         for table in self.tables:
             write_comparison_plot(self.folder, table)
-        self._valid_metric = config["valid_metric"]
-        write_learning_curves(self.folder, self._curves_by_model(), self._valid_metric)
+        write_learning_curves(self.folder, self._curves_by_model(), config["valid_metric"])
+        self._topk, self._valid_metric = topk, config["valid_metric"]
         self._page.add(model, config, run)
         self._write_page()
 
