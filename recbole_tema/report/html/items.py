@@ -2,16 +2,29 @@
 
 import base64
 import io
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from recbole_tema.formats import DOMAIN, IMAGE, ITEM, TITLE, DatasetFiles, read_items, read_tags
+from recbole_tema.formats import (
+    DOMAIN,
+    IMAGE,
+    ITEM,
+    TITLE,
+    DatasetFiles,
+    FormatError,
+    Tags,
+    read_items,
+    read_tags,
+)
 
 MOST_TAGS = 6
 # Pixels of a picture's longer side; it is shown a little smaller.
 PIXELS = 64
 JPEG_QUALITY = 65
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,10 +45,11 @@ class Card:
 def read_cards(files: DatasetFiles, items: Collection[str]) -> dict[str, Card]:
     """The cards of some items by item; what a data set does not have stays empty.
 
-    Raises FormatError on files that cannot be read; a picture that cannot be is left out.
+    Tags and pictures that cannot be read are left out: many models do without them, and a page is
+    written when the work is done. Raises FormatError on the file of the items.
     """
     frame = read_items(files.items)
-    tags = read_tags(files.tags) if files.tags.is_file() else {}
+    tags = _tags(files.tags)
     cards = {}
     for row in frame[frame[ITEM].isin(items)].to_dict("records"):
         scores = tags.get(row[ITEM], {})
@@ -48,6 +62,16 @@ def read_cards(files: DatasetFiles, items: Collection[str]) -> dict[str, Card]:
             picture=_picture(files.folder / row[IMAGE]) if row[IMAGE] else "",
         )
     return cards
+
+
+def _tags(path: Path) -> Tags:
+    if not path.is_file():
+        return {}
+    try:
+        return read_tags(path)
+    except FormatError as error:
+        logger.warning(f"the report shows no tags: {error}")
+        return {}
 
 
 def _picture(path: Path) -> str:

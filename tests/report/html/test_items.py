@@ -61,7 +61,14 @@ def test_what_is_no_picture_is_left_out(files):
     assert [card.tags for card in cards.values()] == [(), ()]  # no file of tags
 
 
-def test_a_broken_file_of_tags_is_refused(files):
+def test_a_broken_file_of_tags_costs_no_more_than_the_tags(files, caplog):
     files.tags.write_text("{", encoding="utf-8")
-    with pytest.raises(FormatError, match="line 1: not a JSON line"):
+    assert read_cards(files, {"a"})["a"].title == "Tea <b>"
+    assert "shows no tags: " in caplog.text
+    assert "line 1: not a JSON line" in caplog.text
+
+
+def test_a_broken_file_of_items_is_refused(files):
+    files.items.write_text("item_id:token\n", encoding="utf-8")
+    with pytest.raises(FormatError, match="no column domain:token"):
         read_cards(files, {"a"})
