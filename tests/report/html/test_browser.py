@@ -120,4 +120,7 @@ def test_print_is_light_and_unfolded(browser, page_of):
     assert browser.evaluate("document.documentElement.scrollWidth") <= 703
     closed = "[...document.querySelectorAll('details:not([open]) > :last-child')]"
     assert browser.evaluate(f"{closed}.length") > 5
-    assert browser.evaluate(f"Math.min(...{closed}.map(each => each.clientHeight))") > 20
+    seen = f"{closed}.filter(each => each.checkVisibility()).length"
+    assert browser.evaluate(seen) == browser.evaluate(f"{closed}.length")
+    browser.emulate(medium="screen")
+    assert browser.evaluate(seen) == 0
