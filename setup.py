@@ -28,6 +28,7 @@ setup(
     package_dir=FOLDERS,
     package_data={
         "recbole_tema": ["py.typed"],
+        "recbole_tema.report.html": ["templates/*"],
         "recbole_tema.dataset_tools": ["**/*.json", "**/*.md", "**/*.txt", "**/*.yaml"],
         "recbole_tema.properties": ["**/*.yaml"],
     },

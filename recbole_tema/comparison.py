@@ -135,4 +135,5 @@ def log_to_own_file(config: TEMAConfig) -> None:
     else:
         logging.basicConfig(level=logging.ERROR)
     _log_handlers[:] = root.handlers
-    root.handlers = [*theirs, *_log_handlers]
+    # RecBole names TensorBoard's folder by the first handler that writes to a file.
+    root.handlers = [*_log_handlers, *theirs]

@@ -1,5 +1,6 @@
 """The output folder of a comparison: everything but the checkpoints, anew after each run."""
 
+import copy
 import json
 import platform
 from collections.abc import Callable, Sequence
@@ -12,19 +13,23 @@ from recbole_tema.config import TEMAConfig, plain_settings
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.distributed import is_first, world_size
 from recbole_tema.formats import atomic_write, file_name_of
+from recbole_tema.page import PageParts
 from recbole_tema.report import (
     Cases,
+    Failures,
     RunResult,
     Table,
     tables_of_results,
     write_comparison_plot,
     write_costs,
+    write_failures,
     write_learning_curves,
     write_metrics,
     write_ranks,
     write_tables,
     write_timing,
 )
+from recbole_tema.report.html import Report, write_report
 from recbole_tema.training.run import TrainedRun
 
 More = Callable[[Path, list[RunResult], list[Table], Sequence[int]], object]
@@ -48,6 +53,10 @@ class Outcome:
         checkpoints: files of the best weights, {model: {seed: path}}.
     """
 
+    # Of the configurations, which are alike in them; there from the first run on.
+    _topk: list[int]
+    _valid_metric: str
+
     def __init__(
         self, folder: Path, models: Sequence[str], seeds: Sequence[int], more: More | None = None
     ) -> None:
@@ -58,6 +67,8 @@ class Outcome:
         self._curves: dict[tuple[str, int], dict[int, float]] = {}
         self._models, self._seeds = list(models), list(seeds)
         self._more = more
+        self._page = PageParts()
+        self._failures: Failures = {}
 
     def add(
         self, model: str, config: TEMAConfig, data: CrossDomainDataset, run: TrainedRun
@@ -86,10 +97,44 @@ class Outcome:
             write_comparison_plot(self.folder, table)
         if self._more:
             self._more(self.folder, self.results, self.tables, topk)
+        write_learning_curves(self.folder, self._curves_by_model(), config["valid_metric"])
+        self._topk, self._valid_metric = topk, config["valid_metric"]
+        self._page.add(model, config, run)
+        self._write_page()
+
+    def note_failures(self, failures: Failures) -> None:
+        """Write what failed so far; where nothing is left, the file of an earlier attempt goes."""
+        if not is_first():
+            return
+        write_failures(self.folder, failures)
+        changed, self._failures = failures != self._failures, copy.deepcopy(failures)
+        if changed and self.results:
+            self._write_page()
+
+    def _curves_by_model(self) -> dict[str, dict[int, dict[int, float]]]:
         curves: dict[str, dict[int, dict[int, float]]] = {}
         for each in self.results:
             curves.setdefault(each.model, {})[each.seed] = self._curves[each.model, each.seed]
-        write_learning_curves(self.folder, curves, config["valid_metric"])
+        return curves
+
+    def _write_page(self) -> None:
+        examples, cards = self._page.examples(self.results)
+        report = Report(
+            models=self._models,
+            seeds=self._seeds,
+            results=self.results,
+            tables=self.tables,
+            topk=self._topk,
+            curves=self._curves_by_model(),
+            valid_metric=self._valid_metric,
+            dataset=self._page.dataset,
+            settings=self._page.settings,
+            failures=self._failures,
+            examples=examples,
+            cards=cards,
+            versions={name: _version(name) for name in LIBRARIES},
+        )
+        write_report(self.folder, report)
 
 
 def _result(model: str, seed: int, run: TrainedRun) -> RunResult:
@@ -99,6 +144,9 @@ def _result(model: str, seed: int, run: TrainedRun) -> RunResult:
         targets=dataset.id2token(dataset.iid_field, rows.targets).tolist(),
         domain=run.test.loader.domain,
         domain_names=tuple(dataset.domains),
+        history_length=run.facts.history_length,
+        target_count=run.facts.target_count,
+        from_other=run.facts.from_other,
     )
     return RunResult(
         model=model,

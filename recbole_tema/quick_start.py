@@ -17,7 +17,7 @@ from recbole_tema.distributed import barrier, from_first, is_first, process_grou
 from recbole_tema.formats import file_name_of
 from recbole_tema.launch import ProcessSettings, in_processes
 from recbole_tema.outcome import Outcome
-from recbole_tema.report import Failures, metrics_of_results, to_text, write_failures
+from recbole_tema.report import metrics_of_results, to_text
 from recbole_tema.rows import Row, agreed, check_alike, rows_of
 from recbole_tema.rows.ablation import ablated
 from recbole_tema.rows.comparison import Comparison, plain
@@ -173,14 +173,10 @@ def _train_and_report(
     if is_first():
         folder.mkdir(parents=True, exist_ok=True)
 
-    def note(failures: Failures) -> None:
-        if is_first():
-            write_failures(folder, failures)
-
     outcome = Outcome(folder, list(configs), seeds, comparison.more)
-    must_run = comparison.must_run
-    failures = train_all(configs, seeds, checkpoints, resume, outcome.add, note, must_run)
-    note(failures)  # where none is left, those of an earlier attempt go
+    must_run, noted = comparison.must_run, outcome.note_failures
+    failures = train_all(configs, seeds, checkpoints, resume, outcome.add, noted, must_run)
+    noted(failures)  # where none is left, those of an earlier attempt go
     if is_first():
         if not failures:
             checkpoints.finish()

@@ -111,7 +111,7 @@ def test_help_names_the_options(capsys):
 # ---- one run ---------------------------------------------------------------------------------
 
 MODELS = ("TEMA", "Pop")
-WITH_TIMES = {"timing.json", "cost.md", "cost.csv", "cost.tex"}
+WITH_TIMES = {"timing.json", "cost.md", "cost.csv", "cost.tex", "report.html"}
 
 
 def by_hand(ranks: list[float]) -> dict[str, float]:

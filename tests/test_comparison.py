@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -22,13 +23,20 @@ QUICK = [
     "--learning_rate=0.01",
 ]
 THREE = [*QUICK, "--model", "SASRec,Pop,TEMA", "--seeds", "3,1"]
-WITH_TIMES = {"timing.json", "cost.md", "cost.csv", "cost.tex"}
+WITH_TIMES = {"timing.json", "cost.md", "cost.csv", "cost.tex", "report.html"}
 
 
 def contents(folder):
-    """The files of a folder by name, those that hold times apart."""
+    """The files of a folder by name, without times and the settings that made them."""
     files = {path.name: path for path in Path(folder).iterdir() if path.is_file()}
-    return {name: path.read_bytes() for name, path in files.items() if name not in WITH_TIMES}
+    found = {name: path.read_bytes() for name, path in files.items() if name not in WITH_TIMES}
+    page = files["report.html"].read_text(encoding="utf-8")
+    for section in ("cost", "setup"):
+        page, cut = re.subn(
+            f'<section aria-labelledby="{section}">.*?</section>', "", page, flags=re.S
+        )
+        assert cut == 1
+    return {**found, "report.html": page}
 
 
 def rows_of(path):
@@ -198,6 +206,10 @@ def test_a_run_that_fails_is_reported_and_the_others_go_on(tiny, monkeypatch, ca
         "SASRec": [3],
         "TEMA": [1],
     }
+    page = Path("out/report.html").read_text(encoding="utf-8")
+    assert "4</b> of 6 runs finished" in page
+    for model, seed in (("TEMA", 3), ("SASRec", 1)):  # the last run too
+        assert f"<li><b>{model}</b>, seed {seed}: {reason}</li>" in page
     assert "over 1–2 seeds" in Path("out/table_uni4.md").read_text(encoding="utf-8")
     # What failed is tried again, and the outcome is as if nothing had been.
     assert main([*THREE, "--output", "out", "--resume"]) == 0

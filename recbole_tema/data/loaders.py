@@ -85,8 +85,15 @@ class CaseLoader:
     def part(self, number: int, of: int) -> Iterator[EvalBatch]:
         """Every ``of``-th batch from ``number`` on: all parts together hold each batch once."""
         for start, stop in list(pairwise(self._cuts()))[number::of]:
-            cases = self._order[start:stop]
-            yield EvalBatch(cases, int(self.domain[cases[0]]), self.dataset[cases])
+            yield self._batch(self._order[start:stop])
+
+    def batches_of(self, cases: Ints) -> Iterator[EvalBatch]:
+        """Some cases (n,), one batch for each target domain among them."""
+        for domain in np.unique(self.domain[cases]):
+            yield self._batch(cases[self.domain[cases] == domain])
+
+    def _batch(self, cases: Ints) -> EvalBatch:
+        return EvalBatch(cases, int(self.domain[cases[0]]), self.dataset[cases])
 
     def _cuts(self) -> list[int]:
         first = int((self.domain == 0).sum())

@@ -1,6 +1,7 @@
 """Every case of a loader ranked under one or more candidate modes, from one forward pass."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from logging import getLogger
 from typing import Any
 
@@ -13,9 +14,9 @@ from tqdm import tqdm
 from recbole_tema import distributed
 from recbole_tema.config import negatives_of
 from recbole_tema.data.loaders import CaseLoader, EvalBatch
-from recbole_tema.data.sequences import ranges
+from recbole_tema.data.sequences import Ints, ranges
 from recbole_tema.evaluation.ranks import draw_candidates, rank_of_target
-from recbole_tema.evaluation.sliced import ranks_by_slices
+from recbole_tema.evaluation.sliced import ranks_by_slices, scores_of_all_slices
 from recbole_tema.models.sharding import SliceScorer
 
 # Pairs of case and item that a model without full_sort_predict scores at once.
@@ -26,6 +27,21 @@ PAIRS_AT_ONCE = 1 << 17
 DOT_PRODUCT = frozenset(
     {"GCSAN", "GRU4Rec", "LightSANs", "NARM", "SASRec", "SINE", "SRGNN", "STAMP"}
 )
+
+
+@dataclass(frozen=True)
+class TopItems:
+    """What a model recommends in a few cases, of all items of the target's domain.
+
+    Attributes:
+        cases: (n,) case numbers.
+        items: (n, k) item ids, best first; equal scores by item id. -1 where a domain has fewer.
+        ranks: (n,) float64, the target's rank among all items of its domain.
+    """
+
+    cases: Ints
+    items: Ints
+    ranks: np.ndarray
 
 
 class CaseRanker:
@@ -82,6 +98,38 @@ class CaseRanker:
         # Every case has its rank in one process and 0 in the others: the sum is exact.
         return {mode: distributed.sum_over_processes(result[mode]) for mode in self.modes}
 
+    @torch.no_grad()
+    def top(self, model: Any, device: torch.device, cases: Ints, k: int) -> TopItems:
+        """The ``k`` best items of the target's domain in each of ``cases`` (n,), a few of them.
+
+        Every process scores them all; of a model with sliced tables each scores its slice.
+
+        Raises:
+            ScoreError: a score is NaN.
+        """
+        model.eval()
+        sliced = getattr(model, "has_sliced_items", False)
+        scorer = SliceScorer(model) if sliced else None
+        items = np.full((len(cases), k), -1, dtype=np.int64)
+        ranks = np.zeros(len(cases))
+        for batch in self.loader.batches_of(cases):
+            first, stop = self.loader.dataset.domain_ranges[batch.domain]
+            interaction = batch.interaction.to(device)
+            if scorer:
+                scores = scores_of_all_slices(scorer, interaction, batch.domain, first, stop)
+            else:
+                found = scores_in_domain(model, interaction, batch.domain, first, stop)
+                scores = (
+                    self._all_pairs(model, interaction, first, stop) if found is None else found
+                )
+            targets = torch.from_numpy(self.loader.cases.targets[batch.cases]).to(device)
+            own = scores.gather(1, (targets - first)[:, None]).squeeze(1)
+            at = np.isin(cases, batch.cases)
+            ranks[at] = rank_of_target(scores, own, target_in_scores=True).cpu().numpy()
+            best = scores.sort(dim=1, descending=True, stable=True).indices[:, :k] + first
+            items[at, : best.shape[1]] = best.cpu().numpy()
+        return TopItems(cases, items, ranks)
+
     def _ranks_of_batch(
         self, model: Any, batch: EvalBatch, device: torch.device
     ) -> dict[str, Tensor]:
@@ -90,8 +138,7 @@ class CaseRanker:
         targets = torch.from_numpy(self.loader.cases.targets[batch.cases]).to(device)
         scores = scores_in_domain(model, interaction, batch.domain, first, stop)
         if scores is None and any(mode not in self._sampled for mode in self.modes):
-            items = torch.arange(first, stop, device=device).expand(len(targets), -1)
-            scores = self._scores_of_pairs(model, interaction, items)
+            scores = self._all_pairs(model, interaction, first, stop)
         if scores is None:
             return self._ranks_by_pairs(model, batch, interaction, targets)
         target_scores = scores.gather(1, (targets - first)[:, None]).squeeze(1)
@@ -117,6 +164,12 @@ class CaseRanker:
             scores = self._scores_of_pairs(model, interaction, both)
             ranks[mode] = rank_of_target(scores[:, 1:], scores[:, 0], False, valid)
         return ranks
+
+    def _all_pairs(self, model: Any, interaction: Interaction, first: int, stop: int) -> Tensor:
+        """(B, stop - first) scores of one domain's items, for models that can only score pairs."""
+        device = interaction[self.loader.dataset.uid_field].device
+        items = torch.arange(first, stop, device=device).expand(len(interaction), -1)
+        return self._scores_of_pairs(model, interaction, items)
 
     def _scores_of_pairs(self, model: Any, interaction: Interaction, items: Tensor) -> Tensor:
         """(B, C) scores of ``items`` (B, C), in portions."""

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 import torch.distributed as dist
+from recbole.data.interaction import Interaction
 from torch import Tensor
 from tqdm import tqdm
 
@@ -54,6 +55,18 @@ def ranks_by_slices(
         mode: 1 + sum_over_processes(rivals[mode]) - (0.5 if sampled[mode] is None else 0)
         for mode in sampled
     }
+
+
+def scores_of_all_slices(
+    scorer: SliceScorer, interaction: Interaction, domain: int, first: int, stop: int
+) -> Tensor:
+    """(B, stop - first) scores of one domain's items ``first`` … ``stop`` - 1, for a few cases."""
+    start, end = scorer.items(domain)
+    own = scorer.scores(interaction, domain)
+    scores = own.new_zeros(len(own), stop - first)
+    scores[:, start - first : end - first] = own
+    dist.all_reduce(scores)
+    return scores
 
 
 def _of_slice(scores: Tensor, items: Tensor, first: int, stop: int) -> tuple[Tensor, Tensor]:

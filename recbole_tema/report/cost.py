@@ -32,9 +32,7 @@ def write_costs(folder: Path, results: Iterable[RunResult]) -> list[Path]:
     Means over seeds, with the standard deviation (n - 1) where there are several. The CSV file is
     in seconds and bytes, unrounded. GPU memory is left out where none was measured.
     """
-    by_model: dict[str, list[RunResult]] = {}
-    for run in results:
-        by_model.setdefault(run.model, []).append(run)
+    by_model = _by_model(results)
     tables = {"md": _to_markdown, "csv": _to_csv, "tex": _to_latex}
     paths = []
     for suffix, render in tables.items():
@@ -42,6 +40,25 @@ def write_costs(folder: Path, results: Iterable[RunResult]) -> list[Path]:
         with atomic_write(paths[-1]) as beside:
             beside.write_text(render(by_model), encoding="utf-8", newline="")
     return paths
+
+
+def cost_table(results: Iterable[RunResult]) -> tuple[str, list[str], list[list[str]]]:
+    """The table as texts: caption, head, and a row for each model with its name in front."""
+    by_model = _by_model(results)
+    measures, rows = _texts(by_model)
+    head = ["Model", *(MEASURES[measure][0] for measure in measures)]
+    return (
+        _caption(by_model),
+        head,
+        [[name, *row] for name, row in zip(by_model, rows, strict=True)],
+    )
+
+
+def _by_model(results: Iterable[RunResult]) -> dict[str, list[RunResult]]:
+    by_model: dict[str, list[RunResult]] = {}
+    for run in results:
+        by_model.setdefault(run.model, []).append(run)
+    return by_model
 
 
 def _to_markdown(by_model: dict[str, list[RunResult]]) -> str:

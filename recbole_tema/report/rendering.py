@@ -26,7 +26,7 @@ LATEX_MARKS = {"†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "": ""}
 
 
 @dataclass(frozen=True)
-class _Cell:
+class Cell:
     """One value: ``mean`` and ``spread`` (" ± std" or nothing), and what there is to it."""
 
     mean: str
@@ -55,7 +55,7 @@ def to_markdown(table: Table, layout: Layout | None = None) -> str:
     """A Markdown table, the best of each column in bold and the second underlined."""
     layout = layout or Layout({"Model": table.models})
 
-    def text(cell: _Cell) -> str:
+    def text(cell: Cell) -> str:
         value = cell.mean + cell.spread
         value = f"**{value}**" if cell.best else f"<u>{value}</u>" if cell.second else value
         return value + cell.mark
@@ -71,7 +71,7 @@ def to_markdown(table: Table, layout: Layout | None = None) -> str:
     lines = markdown_lines(rows, len(layout.first))
     notes = [f"- {markdown_name(note)}" for note in layout.underneath]
     parts = [
-        "; ".join([_caption(table, "in bold", "underlined"), *layout.notes]),
+        "; ".join([caption_of(table, "in bold", "underlined"), *layout.notes]),
         "\n".join(lines),
         *(["\n".join(notes)] if notes else []),
     ]
@@ -101,7 +101,7 @@ def to_latex(table: Table, layout: Layout | None = None) -> str:
     r"""A LaTeX ``tabular`` with booktabs rules, the best in ``\textbf``, then ``\underline``."""
     layout = layout or Layout({"Model": table.models})
 
-    def text(cell: _Cell) -> str:
+    def text(cell: Cell) -> str:
         mean = cell.mean.replace(ABSENT, "--")
         mean = rf"\textbf{{{mean}}}" if cell.best else mean
         mean = rf"\underline{{{mean}}}" if cell.second else mean
@@ -123,7 +123,7 @@ def to_latex(table: Table, layout: Layout | None = None) -> str:
     above = [" & ".join([*blank, *groups, *([""] * len(layout.last))]) + r" \\", "".join(rules)]
     head = [*map(latex_name, layout.first), *names * len(table.domains)]
     head += map(_latex_last, layout.last)
-    caption = "; ".join([_caption(table, "in bold", "underlined"), *layout.notes])
+    caption = "; ".join([caption_of(table, "in bold", "underlined"), *layout.notes])
     lines = latex_lines(caption, head, body, above, before)
     return "\n".join([*lines, *(f"% {note}" for note in layout.underneath)]) + "\n"
 
@@ -133,7 +133,7 @@ def to_text(table: Table, width: int = 120) -> str:
 
     marked = any(table.marks().flat)
 
-    def text(cell: _Cell) -> str:
+    def text(cell: Cell) -> str:
         value = cell.mean + cell.spread + ("*" if cell.best else " ")
         return value + (cell.mark or " ") if marked else value
 
@@ -153,7 +153,7 @@ def to_text(table: Table, width: int = 120) -> str:
         else:
             blocks.append([name + line for name, line in zip(names, lines, strict=True)])
     whole = "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks)
-    return f"{_caption(table, 'marked *')}\n\n{whole}\n"
+    return f"{caption_of(table, 'marked *')}\n\n{whole}\n"
 
 
 def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
@@ -191,7 +191,8 @@ def _latex_last(text: str) -> str:
     return text
 
 
-def _caption(table: Table, best: str, second: str = "") -> str:
+def caption_of(table: Table, best: str, second: str = "") -> str:
+    """What a table holds, and how its best and second values are marked."""
     counts = sorted(set(table.seeds))
     parts = [f"Candidates: {table.candidates}"]
     if counts != [1]:
@@ -204,17 +205,22 @@ def _caption(table: Table, best: str, second: str = "") -> str:
     return "; ".join(parts)
 
 
-def _texts(table: Table, text: Callable[[_Cell], str]) -> list[list[str]]:
-    """Each model's row, domain after domain, as ``text`` writes it."""
+def cells_of(table: Table) -> list[list[Cell]]:
+    """Each model's row, domain after domain."""
     each = (table.mean, table.std, table.best(), table.second(), table.marks())
     return [
-        [text(_cell(*values)) for values in zip(*(array[i].ravel() for array in each), strict=True)]
+        [_cell(*values) for values in zip(*(array[i].ravel() for array in each), strict=True)]
         for i in range(len(table.models))
     ]
 
 
-def _cell(mean: float, std: float, best: bool, second: bool, mark: str) -> _Cell:
+def _texts(table: Table, text: Callable[[Cell], str]) -> list[list[str]]:
+    """Those rows as ``text`` writes them."""
+    return [list(map(text, row)) for row in cells_of(table)]
+
+
+def _cell(mean: float, std: float, best: bool, second: bool, mark: str) -> Cell:
     if np.isnan(mean):
-        return _Cell(ABSENT, "", False, False, "")
+        return Cell(ABSENT, "", False, False, "")
     spread = "" if np.isnan(std) else f" ± {std:.{DECIMALS}f}"
-    return _Cell(f"{mean:.{DECIMALS}f}", spread, best, second, mark)
+    return Cell(f"{mean:.{DECIMALS}f}", spread, best, second, mark)

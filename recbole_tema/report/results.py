@@ -10,7 +10,7 @@ import io
 import json
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,12 @@ METRICS_FILE = "metrics.json"
 RANKS_FILE = "ranks.csv.gz"
 TIMING_FILE = "timing.json"
 FAILURES_FILE = "failures.json"
-RANKS_COLUMNS = ("model", "seed", "candidates", USER, DOMAIN, "target_item_id", "rank")
+FACT_COLUMNS = ("history_length", "target_count", "from_other_domain")
+RANKS_COLUMNS = (
+    *("model", "seed", "candidates", USER, DOMAIN, "target_item_id"),
+    *FACT_COLUMNS,
+    "rank",
+)
 
 DomainMetrics = dict[str, dict[str, float]]
 """{domain: {metric: value}}"""
@@ -40,23 +45,37 @@ class Cases:
     """The test cases, the same for every model.
 
     users: n outside names of users; targets: n outside names of items; domain: int, shape (n,), the
-    index into ``domain_names`` of each target's domain.
+    index into ``domain_names`` of each target's domain. history_length, target_count: int, shape
+    (n,), events before the target, and training interactions of the target (0: cold). from_other:
+    bool, shape (n,), whether the event before the target was in the other domain.
     """
 
     users: Sequence[str]
     targets: Sequence[str]
     domain: np.ndarray
     domain_names: tuple[str, ...]
+    history_length: np.ndarray
+    target_count: np.ndarray
+    from_other: np.ndarray
 
     def __post_init__(self) -> None:
-        lengths = len(self.users), len(self.targets), len(self.domain)
+        columns: list[Sized] = [self.users, self.targets, self.domain, *self.facts]
+        lengths = tuple(len(column) for column in columns)
         if len(set(lengths)) > 1:
-            raise ValueError(f"every case has a user, a target and a domain, got {lengths} of them")
+            raise ValueError(
+                "every case has a user, a target and a domain, a history, a count of its target "
+                f"and a domain before; got {lengths} of them"
+            )
         if ALL_DOMAINS in self.domain_names:
             raise ValueError(f"no domain may be called {ALL_DOMAINS!r}: it stands for all cases")
 
     def __len__(self) -> int:
         return len(self.users)
+
+    @property
+    def facts(self) -> tuple[np.ndarray, ...]:
+        """What is known about each case, in the order of ``FACT_COLUMNS``."""
+        return self.history_length, self.target_count, self.from_other
 
     def same_as(self, other: "Cases") -> bool:
         """Whether both hold the same cases in the same order."""
@@ -65,6 +84,7 @@ class Cases:
             and list(self.users) == list(other.users)
             and list(self.targets) == list(other.targets)
             and np.array_equal(self.domain, other.domain)
+            and all(map(np.array_equal, self.facts, other.facts))
         )
 
 
@@ -197,8 +217,9 @@ def write_failures(folder: Path, failures: Failures) -> None:
 def write_ranks(folder: Path, results: Iterable[RunResult]) -> Path:
     """Write ``ranks.csv.gz``, one line a rank, in the order of ``metrics.json`` and of the cases.
 
-    Ranks are written as short as they can be read back exactly: ``3``, ``3.5``. The same ranks give
-    the same bytes. Raises ValueError as ``metrics_of_results`` does.
+    A line has the facts about its case (see :class:`Cases`; ``from_other_domain`` is 0 or 1), and
+    the rank as short as it can be read back exactly: ``3``, ``3.5``. The same ranks give the same
+    bytes. Raises ValueError as ``metrics_of_results`` does.
     """
     results = list(results)
     check_comparable(results)
@@ -222,15 +243,16 @@ def write_ranks(folder: Path, results: Iterable[RunResult]) -> Path:
 
 
 def read_ranks(path: Path) -> pd.DataFrame:
-    """Read a ``ranks.csv.gz``: str columns but for ``seed`` (int64) and ``rank`` (float64).
+    """Read a ``ranks.csv.gz``: str, but int64 for ``seed`` and facts, float64 for ``rank``.
 
     Raises FormatError on other columns, on an unreadable number or file, and on a rank below 1.
     """
-    text = dict.fromkeys(set(RANKS_COLUMNS) - {"seed", "rank"}, str)
+    numbers = {**dict.fromkeys(("seed", *FACT_COLUMNS), np.int64), "rank": np.float64}
+    text = dict.fromkeys(set(RANKS_COLUMNS) - set(numbers), str)
     try:
         frame = pd.read_csv(
             path,
-            dtype={**text, "seed": np.int64, "rank": np.float64},
+            dtype={**text, **numbers},
             keep_default_na=False,
             na_filter=False,
             float_precision="round_trip",
@@ -267,7 +289,8 @@ def check_comparable(results: Sequence[RunResult]) -> None:
 def _case_columns(cases: Cases) -> list[str]:
     """The part of each case's line that does not depend on the run."""
     domains = [cases.domain_names[index] for index in cases.domain.tolist()]
-    rows = zip(cases.users, domains, cases.targets, strict=True)
+    facts = (map(str, fact.astype(np.int64).tolist()) for fact in cases.facts)
+    rows = zip(cases.users, domains, cases.targets, *facts, strict=True)
     return [_csv_line(row) for row in rows]
 
 

@@ -12,13 +12,18 @@ from recbole.utils import ModelType, init_seed
 
 from recbole_tema import distributed
 from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.data.facts import CaseFacts, facts_of_test_cases
 from recbole_tema.data.loaders import CaseLoader, data_preparation
-from recbole_tema.evaluation.ranker import CaseRanker
+from recbole_tema.evaluation.examples import choose_examples
+from recbole_tema.evaluation.ranker import CaseRanker, TopItems
 from recbole_tema.models.sharding import shard_items, shards_items
 from recbole_tema.training.memory import begin_peaks
 from recbole_tema.training.resume import RunCheckpoints
 from recbole_tema.training.sharing import shares_training
 from recbole_tema.training.trainer import trainer_class, validation_metric
+
+# Items that are shown of a model's recommendations in each example.
+TOP = 5
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class TrainedRun:
     Attributes:
         ranks: for each candidate mode (cases,) the rank of every test case's target.
         test: the ranker of the test cases, with their loader and data set.
+        facts: about every test case.
+        top: what the model recommends in a few of them, the same for all models and seeds.
         curve: validation metric by epoch, as (epoch, value).
         best_epoch: the epoch whose weights ranked the test cases; counted from 0.
         checkpoint: file of those weights.
@@ -40,6 +47,8 @@ class TrainedRun:
 
     ranks: dict[str, np.ndarray]
     test: CaseRanker
+    facts: CaseFacts
+    top: TopItems
     curve: list[tuple[int, float]]
     best_epoch: int
     parameters: int
@@ -84,10 +93,14 @@ def train_and_rank(
     trained = time.perf_counter()
     ranks = trainer.ranks(test, show_progress=config["show_progress"])
     eval_seconds = time.perf_counter() - trained
+    facts = facts_of_test_cases(test_data.dataset)
+    examples = choose_examples(facts, test_data.domain)
     peak_memory, peak_gpu_memory = trainer.peak_memory
     return TrainedRun(
         ranks=ranks,
         test=test,
+        facts=facts,
+        top=test.top(trainer.model, trainer.device, examples, TOP),
         curve=trainer.curve,
         best_epoch=best_epoch(trainer.curve, config["valid_metric_bigger"]),
         parameters=sum(each.numel() for each in trainer.model.parameters() if each.requires_grad),

@@ -278,3 +278,33 @@ def test_a_domain_with_few_items(tiny_dataset, loader):
     for case, target in enumerate(test.cases.targets):
         assert ranks[case] == 1 + sum(item < target for item in candidates[case])
     assert ranks[1] == 1
+
+
+# ---- the best items of a few cases -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Table, PairsOnly, OfDomain])
+@pytest.mark.parametrize("k", [3, 10])
+def test_best_items_by_hand_count(loader, kind, k):
+    test = loader(eval_batch_size=7)
+    model = kind(test.dataset.user_num)
+    ranker = CaseRanker(test, ["full", "uni4"], seed=3)
+    cases = np.array([9, 0, 4, 17])
+    assert set(test.domain[cases]) == {0, 1}
+    found = ranker.top(model, CPU, cases, k)
+    assert found.cases.tolist() == [9, 0, 4, 17]
+    assert found.ranks.tolist() == ranker.ranks(model, CPU)["full"][cases].tolist()
+    for row, case in zip(found.items.tolist(), cases, strict=True):
+        scores = model.table[test.cases.users[case]].tolist()
+        domain = range(1, 13) if test.cases.targets[case] < 13 else range(13, 22)
+        expected = sorted(domain, key=lambda item: (-scores[item], item))[:k]
+        # The kitchen has nine items.
+        assert row == expected + [-1] * (k - len(expected))
+
+
+def test_best_items_of_nan_scores_are_refused(loader):
+    test = loader()
+    model = Table(test.dataset.user_num)
+    model.table[:, 3] = math.nan
+    with pytest.raises(ScoreError, match="NaN"):
+        CaseRanker(test, ["uni4"], seed=3).top(model, CPU, np.arange(5), 5)

@@ -11,7 +11,7 @@ from recbole_tema.report.cost import write_costs
 from recbole_tema.report.results import Cases, RunResult
 
 MIB = 1 << 20
-CASES = Cases(["u"], ["i"], np.array([0]), ("food",))
+CASES = Cases(["u"], ["i"], np.array([0]), ("food",), *np.zeros((3, 1)))
 RUN = RunResult("A_1", 1, CASES, {}, 4, 2, 12345, 10.0, 2.5, 0.5, 300 * MIB)
 
 

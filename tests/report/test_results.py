@@ -28,6 +28,9 @@ CASES = Cases(
     targets=["i1", "i2", "é3"],
     domain=np.array([0, 1, 0]),
     domain_names=("zoo", "art"),
+    history_length=np.array([2, 30, 5]),
+    target_count=np.array([7, 0, 1]),
+    from_other=np.array([False, True, True]),
 )
 
 
@@ -102,13 +105,14 @@ def test_ranks_file(tmp_path):
     runs = [result("TEMA", 2), result("Pop", 1, full=np.array([1234.0, 0.1 + 0.9, 2.5]))]
     path = write_ranks(tmp_path, runs)
     assert gzip.decompress(path.read_bytes()).decode() == (
-        "model,seed,candidates,user_id,domain,target_item_id,rank\n"
-        "Pop,1,full,u1,zoo,i1,1234\n"
-        'Pop,1,full,"u,""2""",art,i2,1\n'
-        "Pop,1,full,NA,zoo,é3,2.5\n"
-        "TEMA,2,uni999,u1,zoo,i1,1\n"
-        'TEMA,2,uni999,"u,""2""",art,i2,3.5\n'
-        "TEMA,2,uni999,NA,zoo,é3,2\n"
+        "model,seed,candidates,user_id,domain,target_item_id,"
+        "history_length,target_count,from_other_domain,rank\n"
+        "Pop,1,full,u1,zoo,i1,2,7,0,1234\n"
+        'Pop,1,full,"u,""2""",art,i2,30,0,1,1\n'
+        "Pop,1,full,NA,zoo,é3,5,1,1,2.5\n"
+        "TEMA,2,uni999,u1,zoo,i1,2,7,0,1\n"
+        'TEMA,2,uni999,"u,""2""",art,i2,30,0,1,3.5\n'
+        "TEMA,2,uni999,NA,zoo,é3,5,1,1,2\n"
     )
 
 
@@ -127,6 +131,9 @@ def test_metrics_can_be_worked_out_from_the_ranks_file(tmp_path):
         [str(i) for i in range(n)],
         rng.integers(0, 2, n),
         ("zoo", "art"),
+        rng.integers(1, 50, n),
+        rng.integers(0, 9, n),
+        rng.random(n) < 0.5,
     )
     run = result(cases=cases, uni999=rng.integers(2, 2001, n) / 2)
     frame = read_ranks(write_ranks(tmp_path, [run]))
@@ -135,6 +142,8 @@ def test_metrics_can_be_worked_out_from_the_ranks_file(tmp_path):
     domain = frame["domain"].map({"zoo": 0, "art": 1}).to_numpy()
     found = metrics_by_domain(frame["rank"].to_numpy(), domain, cases.domain_names)
     assert found == metrics_of_results([run])["TEMA"][1]["uni999"]
+    facts = frame[["history_length", "target_count", "from_other_domain"]].to_numpy()
+    assert facts.T.tolist() == [each.astype(int).tolist() for each in cases.facts]
 
 
 def test_user_names_that_look_like_missing_values_come_back(tmp_path):
@@ -142,15 +151,21 @@ def test_user_names_that_look_like_missing_values_come_back(tmp_path):
     assert frame["user_id"].tolist() == CASES.users
 
 
+HEAD = (
+    "model,seed,candidates,user_id,domain,target_item_id,"
+    "history_length,target_count,from_other_domain,rank\n"
+)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("user,rank\n1,2\n", r"line 1: expected the columns model,seed,.* found user,rank"),
-        ("model,seed,candidates,user_id,domain,target_item_id,rank\nP,x,f,u,d,i,1\n", "not a rank"),
-        ("model,seed,candidates,user_id,domain,target_item_id,rank\nP,1,f,u,d,i,\n", "not a rank"),
+        (f"{HEAD}P,x,f,u,d,i,1,1,0,1\n", "not a rank"),
+        (f"{HEAD}P,1,f,u,d,i,1,1,0,\n", "not a rank"),
+        (f"{HEAD}P,1,f,u,d,i,1,?,0,1\n", "not a rank"),
         (
-            "model,seed,candidates,user_id,domain,target_item_id,rank\nP,1,f,u,d,i,1\n"
-            "P,1,f,u,d,i,0.5\n",
+            f"{HEAD}P,1,f,u,d,i,1,1,0,1\nP,1,f,u,d,i,1,1,0,0.5\n",
             r"line 3: expected a rank from 1 on, found 0\.5",
         ),
         ("", "not a rank file"),
@@ -190,6 +205,8 @@ def test_timing_file(tmp_path):
 
 def test_runs_that_cannot_be_compared_are_refused(tmp_path):
     other = replace(CASES, targets=["i1", "i2", "i4"])
+    assert not CASES.same_as(other)
+    assert not CASES.same_as(replace(CASES, target_count=np.array([7, 0, 2])))
     for write in (write_metrics, write_ranks):
         with pytest.raises(ValueError, match="two runs of TEMA with seed 1"):
             write(tmp_path, [result(), result()])
@@ -203,7 +220,8 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path):
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"TEMA, seed 1, full: expected one rank for each of 3"):
         result(full=np.array([1.0]))
-    with pytest.raises(ValueError, match="a user, a target and a domain"):
-        replace(CASES, users=["u1"])
+    for short in ({"users": ["u1"]}, {"from_other": np.array([True])}):
+        with pytest.raises(ValueError, match="a user, a target and a domain"):
+            replace(CASES, **short)
     with pytest.raises(ValueError, match="no domain may be called 'all'"):
         replace(CASES, domain_names=("zoo", "all"))

@@ -20,6 +20,7 @@ def run(model, ranks, seed=1, domain=None, names=("food", "kitchen"), mode=MODE)
         [f"i{i}" for i in range(n)],
         np.zeros(n, dtype=int) if domain is None else np.array(domain),
         names,
+        *np.zeros((3, n), dtype=int),
     )
     ranked = {mode: np.array(ranks, dtype=float)}
     return RunResult(model, seed, cases, ranked, 1, 0, 1, 1.0, 1.0, 1.0, 1)

@@ -182,7 +182,7 @@ def test_marks_in_every_form():
 
 
 def test_tables_of_results_have_their_tests():
-    cases = Cases(["u1", "u2"], ["i1", "i2"], np.array([0, 0]), ("food",))
+    cases = Cases(["u1", "u2"], ["i1", "i2"], np.array([0, 0]), ("food",), *np.zeros((3, 2)))
     runs = [
         RunResult(model, 1, cases, {m: np.array(ranks) for m in modes}, 1, 0, 1, 1.0, 1.0, 1.0, 1)
         for model, modes, ranks in (("A", ("full", "uni9"), [1, 2]), ("B", ("uni9",), [2, 2]))

@@ -96,8 +96,8 @@ def assert_as_if_never_stopped(output):
     assert found == whole
     with_times = {each for each in whole if each.name.endswith("-last.pth")}
     with_times |= {Path(f"cost.{suffix}") for suffix in ("md", "csv", "tex")}
-    with_times.add(Path("timing.json"))
-    assert len(with_times) == 4 + len(MODELS)
+    with_times |= {Path("timing.json"), Path("report.html")}
+    assert len(with_times) == 5 + len(MODELS)
     for name in sorted(whole - with_times):
         assert (Path(output) / name).read_bytes() == (Path("whole") / name).read_bytes(), name
     timing = [json.loads((Path(each) / "timing.json").read_text()) for each in ("whole", output)]
