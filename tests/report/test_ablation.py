@@ -28,6 +28,7 @@ def run(model, ranks, seed=1, domain=DOMAIN, mode="uni9"):
         [f"i{i}" for i in range(n)],
         np.array(domain),
         ("food", "kitchen"),
+        *np.zeros((3, n)),
     )
     ranked = {mode: np.array(ranks, dtype=float)}
     return RunResult(model, seed, cases, ranked, 1, 0, 1, 1.0, 1.0, 1.0, 1)
