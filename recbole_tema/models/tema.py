@@ -2,10 +2,10 @@
 
 from recbole.config import Config
 
+from recbole_tema.config import flag
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.models.items import ID, MODALITIES, TAG, Stream, TagModality
 from recbole_tema.models.llmemf import LLMEMF
-from recbole_tema.models.settings import flag
 
 TAG_FUSIONS = ("add", "gate", "modality")
 
