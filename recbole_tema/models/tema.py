@@ -1,5 +1,7 @@
 """TEMA-LLM: tag-enriched multi-attention for cross-domain sequential recommendation."""
 
+from dataclasses import replace
+
 from recbole.config import Config
 
 from recbole_tema.config import flag
@@ -8,6 +10,7 @@ from recbole_tema.models.items import ID, MODALITIES, TAG, Stream, TagModality
 from recbole_tema.models.llmemf import LLMEMF
 
 TAG_FUSIONS = ("add", "gate", "modality")
+TAG_VECTORS = ("random", "text")
 
 
 class TEMA(LLMEMF):
@@ -34,8 +37,11 @@ class TEMA(LLMEMF):
         fusion = config["tag_fusion"]
         if fusion not in TAG_FUSIONS:
             raise ValueError(f"tag_fusion: expected one of {TAG_FUSIONS}, got {fusion!r}")
+        start = config["tag_vectors"]
+        if start not in TAG_VECTORS:
+            raise ValueError(f"tag_vectors: expected one of {TAG_VECTORS}, got {start!r}")
         tag = TagModality(
-            tags,
+            replace(tags, vectors=None) if start == "random" else tags,
             self.settings.embedding_size,
             weighted=flag(config, "weighted_tags"),
             trainable=flag(config, "train_tag_embedding"),

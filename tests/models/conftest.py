@@ -21,6 +21,7 @@ SMALL = {
     "temperature": 0.7,
     "time_knots": 0,
     "view_join": "probabilities",
+    "tag_vectors": "text",
 }
 
 

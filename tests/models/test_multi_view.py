@@ -238,3 +238,10 @@ def test_tags_change_the_model(tiny_dataset, build, batch):
         for weighted in (True, False)
     }
     assert len(losses) == 2
+
+
+def test_tags_that_start_from_random_vectors(tiny_dataset, check):
+    model = check("TEMA", tiny_dataset(), tag_vectors="random")
+    (tag,) = [each for each in model.modules() if type(each).__name__ == "TagModality"]
+    assert tag.embedding.weight.shape[1] == 8
+    assert isinstance(tag.projection, torch.nn.Identity)
