@@ -276,3 +276,14 @@ def negatives_of(mode: str) -> int | None:
     if not str(mode).startswith("uni") or not number.isdecimal() or int(number) == 0:
         raise ValueError(f"candidates: expected full or uniN such as uni999, got {mode!r}")
     return int(number)
+
+
+def flag(config: Config, key: str) -> bool:
+    """A setting that is True or False.
+
+    Raises:
+        ValueError: it is anything else, such as the text "no", which Python takes for true.
+    """
+    if not isinstance(config[key], bool):
+        raise ValueError(f"{key}: expected True or False, got {config[key]!r}")
+    return config[key]

@@ -1,6 +1,7 @@
 """The data set: RecBole's fields for every model, and domains, features and tags for ours."""
 
 import copy
+import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -21,7 +22,14 @@ from recbole_tema.data.cache import CacheEntry, cache_folder
 from recbole_tema.data.item_features import FrozenFeatures, ItemTags, load_features, load_tags
 from recbole_tema.data.prepared import can_be_kept, restore, settings_of, to_content
 from recbole_tema.data.reading import read_split_histories, refuse_filters, table_files
-from recbole_tema.data.sequences import Histories, Ints, Rows, leave_one_out, whole_rows
+from recbole_tema.data.sequences import (
+    Floats,
+    Histories,
+    Ints,
+    Rows,
+    leave_one_out,
+    whole_rows,
+)
 from recbole_tema.formats import (
     ALL_DOMAINS,
     DOMAIN,
@@ -275,10 +283,11 @@ class CrossDomainDataset(SequentialDataset):
         if self.benchmark_filename_list is not None:
             offsets = np.concatenate([[0], np.cumsum(self._history_lengths)])
             return Histories(items, offsets, users[offsets[:-1]])
-        order = np.lexsort((self.inter_feat[self.time_field].to_numpy(), users))
-        users, items = users[order], items[order]
+        times = self.inter_feat[self.time_field].to_numpy(dtype=np.float64)
+        order = np.lexsort((times, users))
+        users, items, times = users[order], items[order], times[order]
         starts = np.flatnonzero(np.diff(users, prepend=-1))
-        return Histories(items, np.append(starts, len(items)), users[starts])
+        return Histories(items, np.append(starts, len(items)), users[starts], times)
 
     # ---- splitting ---------------------------------------------------------------------------
 
@@ -290,6 +299,10 @@ class CrossDomainDataset(SequentialDataset):
         train, valid, test = (self._histories.part(a, b) for a, b in pairwise(bounds))
         return train, whole_rows(valid), whole_rows(test)
 
+    def training_times(self) -> Floats | None:
+        """(E,) times of all training events; None where the data set has none."""
+        return self.split()[0].times
+
     def with_rows(self, rows: Rows, events: Interaction) -> "CrossDomainDataset":
         """This data set with ``rows`` to cut and ``events`` (user and item of each) to count."""
         built = copy.copy(self)
@@ -297,11 +310,22 @@ class CrossDomainDataset(SequentialDataset):
         built.inter_feat = events
         return built
 
+    def shuffle_ties_of(self, histories: Histories) -> None:
+        """From now on :meth:`begin_epoch` shuffles these, from which the rows were cut."""
+        self._ties_of = histories
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Put training events of one time in another order, by seed and epoch alone."""
+        if self._ties_of is not None:
+            random = np.random.default_rng([self.config["seed"], epoch])
+            items = self._ties_of.with_ties_shuffled(random).items
+            self.rows = dataclasses.replace(self.rows, items=items)
+
     def __len__(self) -> int:
         return len(self.rows) if hasattr(self, "rows") else super().__len__()
 
     def __getitem__(self, index: Any, join: bool = True) -> Interaction:
-        """RecBole's fields of some rows: user, item list, its length, target.
+        """RecBole's fields of some rows: user, item list, its length, its times, target.
 
         Args:
             index: (B,) row numbers.
@@ -313,6 +337,9 @@ class CrossDomainDataset(SequentialDataset):
             items, lengths = self.rows.inputs(index, self.row_width, self.width_step)
             fields[self.item_id_list_field] = items
             fields[self.item_list_length_field] = lengths
+            if self.gives_times:
+                times = self.rows.input_times(index, items.shape[1])
+                fields[self.time_field + self.config["LIST_SUFFIX"]] = times
         batch = Interaction({name: torch.from_numpy(value) for name, value in fields.items()})
         return self.join(batch) if join else batch
 
@@ -320,3 +347,6 @@ class CrossDomainDataset(SequentialDataset):
     reads_histories: bool = True
     row_width: int | None = None
     width_step: int | None = None
+    gives_times: bool = False
+    # Whose ties each epoch shuffles; None: of nothing.
+    _ties_of: Histories | None = None

@@ -16,6 +16,7 @@ from recbole.sampler import RepeatableSampler, Sampler
 from recbole.utils import ModelType
 
 from recbole_tema import distributed
+from recbole_tema.config import flag
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.sequences import (
     Histories,
@@ -156,7 +157,10 @@ def data_preparation(
     histories, valid, test = dataset.split()
 
     events = _events(dataset, histories)
+    dataset.gives_times = windows and histories.times is not None
     train_set = dataset.with_rows(_training_rows(config, dataset, histories, events), events)
+    if reads_histories and flag(config, "shuffle_ties") and histories.times is not None:
+        train_set.shuffle_ties_of(histories)
     if len(train_set) == 0:
         raise ValueError("no row to train on: no history has two items in the training part")
     if not reads_histories or config["model"] in KNOW_USERS:

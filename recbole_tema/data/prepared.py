@@ -38,7 +38,8 @@ def settings_of(config: Config) -> dict[str, Any]:
 
 def to_content(dataset: Any) -> Content:
     """The state of a :class:`~recbole_tema.data.dataset.CrossDomainDataset` just loaded."""
-    arrays = {f"histories/{each.name}": getattr(dataset._histories, each.name) for each in PARTS}
+    parts = {each.name: getattr(dataset._histories, each.name) for each in PARTS}
+    arrays = {f"histories/{name}": part for name, part in parts.items() if part is not None}
     columns: dict[str, list[str]] = {}
     for table in TABLES:
         frame = getattr(dataset, table)
@@ -62,9 +63,8 @@ def restore(dataset: Any, content: Content) -> None:
     about, arrays = content.about, content.arrays
     for name, value in about["plain"].items():
         setattr(dataset, name, value)
-    dataset._histories = Histories(
-        **{each.name: arrays[f"histories/{each.name}"] for each in PARTS}
-    )
+    parts: dict[str, Any] = {each.name: arrays.get(f"histories/{each.name}") for each in PARTS}
+    dataset._histories = Histories(**parts)
     for table in TABLES:
         columns = about["columns"].get(table)
         frame = None

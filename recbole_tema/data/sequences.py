@@ -4,13 +4,15 @@ One array holds every event of every history; a row is a half-open range of it. 
 materialised per prefix: memory grows with events, not with events x maximum length.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,13 @@ class Histories:
         items: (E,) item ids of all events, history after history.
         offsets: (H + 1,) history h is ``items[offsets[h] : offsets[h + 1]]``.
         users: (H,) user id of each history.
+        times: (E,) when each event was, in the data's own unit; None: nobody knows.
     """
 
     items: Ints
     offsets: Ints
     users: Ints
+    times: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -33,8 +37,21 @@ class Histories:
     def part(self, first: int, stop: int) -> "Histories":
         """The histories ``first`` … ``stop`` - 1."""
         offsets = self.offsets[first : stop + 1]
-        items = self.items[offsets[0] : offsets[-1]]
-        return Histories(items, offsets - offsets[0], self.users[first:stop])
+        inside = slice(offsets[0], offsets[-1])
+        times = None if self.times is None else self.times[inside]
+        return Histories(self.items[inside], offsets - offsets[0], self.users[first:stop], times)
+
+    def with_ties_shuffled(self, random: np.random.Generator) -> "Histories":
+        """The same histories, the events of one time in random order; all others stay.
+
+        Raises:
+            ValueError: the times are not known.
+        """
+        if self.times is None:
+            raise ValueError("ties cannot be shuffled: the histories have no times")
+        owner = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        order = np.lexsort((random.random(len(owner)), self.times, owner))
+        return replace(self, items=self.items[order])
 
 
 @dataclass(frozen=True)
@@ -45,12 +62,14 @@ class Rows:
         items: (E,) the flat item array that the ranges point into.
         starts, stops: (R,) row r spans ``items[starts[r] : stops[r]]``, at least one item.
         users: (R,) user id of each row.
+        times: (E,) when each event of ``items`` was; None: nobody knows.
     """
 
     items: Ints
     starts: Ints
     stops: Ints
     users: Ints
+    times: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -62,8 +81,7 @@ class Rows:
 
     def shortened(self, max_length: int) -> "Rows":
         """The same rows with at most ``max_length`` items of input, the latest ones."""
-        starts = np.maximum(self.starts, self.stops - 1 - max_length)
-        return Rows(self.items, starts, self.stops, self.users)
+        return replace(self, starts=np.maximum(self.starts, self.stops - 1 - max_length))
 
     def inputs(
         self, index: Ints, width: int | None = None, step: int | None = None
@@ -78,18 +96,30 @@ class Rows:
         Returns:
             (B, width) items and (B,) lengths.
         """
-        starts = self.starts[index]
-        lengths = self.stops[index] - 1 - starts
+        lengths = self.stops[index] - 1 - self.starts[index]
         needed = max(int(lengths.max(initial=0)), 1)
         if width is None:
             width = needed
         elif step is not None:
             width = min(width, -(-needed // step) * step)
-        columns = np.arange(width)
-        inside = columns < lengths[:, None]
-        # Clipped, so that padding reads some item before it is overwritten.
-        at = np.minimum(starts[:, None] + columns, len(self.items) - 1)
-        return np.where(inside, self.items[at], 0), lengths
+        return self._padded(self.items, index, width), lengths
+
+    def input_times(self, index: Ints, width: int) -> Floats:
+        """When the input items of some rows were, (B, width), padded behind with 0.
+
+        Raises:
+            ValueError: the times are not known.
+        """
+        if self.times is None:
+            raise ValueError("the rows have no times")
+        return self._padded(self.times, index, width)
+
+    def _padded(self, values: Any, index: Ints, width: int) -> Any:
+        """What ``values`` (E,) say of the inputs of some rows, (B, width)."""
+        starts, columns = self.starts[index, None], np.arange(width)
+        inside = columns < self.stops[index, None] - 1 - starts
+        # Clipped, so that padding reads some value before it is overwritten.
+        return np.where(inside, values[np.minimum(starts + columns, len(values) - 1)], 0)
 
 
 def leave_one_out(histories: Histories) -> tuple[Histories, Rows, Rows]:
@@ -106,15 +136,15 @@ def leave_one_out(histories: Histories) -> tuple[Histories, Rows, Rows]:
     cases = []
     for least, held_back in ((3, 1), (2, 0)):
         has = lengths >= least
-        cases.append(
-            Rows(histories.items, starts[has], stops[has] - held_back, histories.users[has])
-        )
+        cases.append(_rows(histories, starts[has], stops[has] - held_back, has))
     valid, test = cases
     kept = np.where(lengths >= 3, lengths - 2, np.minimum(lengths, 1))
+    events = ranges(starts, kept)
     train = Histories(
-        items=histories.items[ranges(starts, kept)],
+        items=histories.items[events],
         offsets=np.concatenate([[0], np.cumsum(kept)]),
         users=histories.users,
+        times=None if histories.times is None else histories.times[events],
     )
     return train, valid, test
 
@@ -122,12 +152,8 @@ def leave_one_out(histories: Histories) -> tuple[Histories, Rows, Rows]:
 def whole_rows(histories: Histories) -> Rows:
     """One case a history: its last item is the target (pre-split data)."""
     long_enough = np.diff(histories.offsets) >= 2
-    return Rows(
-        histories.items,
-        histories.offsets[:-1][long_enough],
-        histories.offsets[1:][long_enough],
-        histories.users[long_enough],
-    )
+    starts, stops = histories.offsets[:-1][long_enough], histories.offsets[1:][long_enough]
+    return _rows(histories, starts, stops, long_enough)
 
 
 def training_windows(histories: Histories, max_length: int) -> Rows:
@@ -145,7 +171,7 @@ def training_windows(histories: Histories, max_length: int) -> Rows:
     from_end = ranges(np.zeros_like(counts), counts)
     row_stops = stops[owner] - from_end * max_length
     row_starts = np.maximum(starts[owner], row_stops - 1 - max_length)
-    return Rows(histories.items, row_starts, row_stops, histories.users[owner])
+    return _rows(histories, row_starts, row_stops, owner)
 
 
 def training_prefixes(histories: Histories, max_length: int) -> Rows:
@@ -154,8 +180,12 @@ def training_prefixes(histories: Histories, max_length: int) -> Rows:
     counts = np.maximum(stops - starts - 1, 0)
     owner = np.repeat(np.arange(len(histories)), counts)
     row_stops = starts[owner] + 2 + ranges(np.zeros_like(counts), counts)
-    rows = Rows(histories.items, starts[owner], row_stops, histories.users[owner])
-    return rows.shortened(max_length)
+    return _rows(histories, starts[owner], row_stops, owner).shortened(max_length)
+
+
+def _rows(histories: Histories, starts: Ints, stops: Ints, owner: Any) -> Rows:
+    """Ranges of the histories' events; ``owner`` chooses the history of each."""
+    return Rows(histories.items, starts, stops, histories.users[owner], histories.times)
 
 
 def ranges(firsts: Ints, counts: Ints) -> Ints:

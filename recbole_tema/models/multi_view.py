@@ -12,6 +12,7 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.models.calendar import CalendarTime
 from recbole_tema.models.items import Modality, Stream, TagModality
 from recbole_tema.models.layers import Packing
 from recbole_tema.models.losses import (
@@ -22,7 +23,7 @@ from recbole_tema.models.losses import (
 from recbole_tema.models.settings import ModelSettings
 from recbole_tema.models.similarity import unit_vectors
 from recbole_tema.models.slices import needed_by_any
-from recbole_tema.models.views import MERGED, Positions, Tables, View, X, Y
+from recbole_tema.models.views import MERGED, Events, Positions, Tables, View, X, Y
 
 
 class MultiViewRecommender(SequentialRecommender):
@@ -42,6 +43,7 @@ class MultiViewRecommender(SequentialRecommender):
 
     def __init__(self, config: Config, dataset: CrossDomainDataset) -> None:
         super().__init__(config, dataset)
+        self.TIME_SEQ = config["TIME_FIELD"] + config["LIST_SUFFIX"]
         self.settings = settings = ModelSettings.from_config(config)
         # The items that targets of each view compete with: X, Y, and both for the merged view.
         self.candidate_ranges = [*dataset.domain_ranges, (1, self.n_items)]
@@ -69,6 +71,7 @@ class MultiViewRecommender(SequentialRecommender):
             nn.ModuleList(settings.encoder(stream.dim) for stream in streams.values())
             for _ in range(1 if settings.share_encoder else 3)
         )
+        self.times_before, self.times_behind = self._calendars(dataset), self._calendars(dataset)
         if settings.torch_compile:
             for encoders in self.encoders:
                 for encoder in cast(nn.ModuleList, encoders):
@@ -108,6 +111,14 @@ class MultiViewRecommender(SequentialRecommender):
             return {"early": Stream(list(modalities.values()))}
         return {name: Stream([modality]) for name, modality in modalities.items()}
 
+    def _calendars(self, dataset: CrossDomainDataset) -> nn.ModuleList:
+        """One calendar a stream; none where they are switched off or the data has no times."""
+        times = dataset.training_times() if self.settings.time_knots else None
+        if times is None:
+            return nn.ModuleList()
+        knots = self.settings.time_knots
+        return nn.ModuleList(CalendarTime(times, knots, each.dim) for each in self.stream_list)
+
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, (nn.Linear, nn.Embedding)):
             nn.init.normal_(module.weight, std=self.settings.initializer_range)
@@ -119,31 +130,43 @@ class MultiViewRecommender(SequentialRecommender):
 
     # ---- states: H and h of eq. 2 ------------------------------------------------------------
 
-    def encode(self, items: Tensor, packing: Packing, tables: Tables) -> dict[int, View]:
+    def events_of(self, interaction: Interaction) -> Events:
+        """All input events of the rows."""
+        padded = interaction[self.ITEM_SEQ]
+        real = padded > 0
+        times = interaction[self.TIME_SEQ][real] if len(self.times_before) else None
+        return Events(padded[real], Packing.of(real), times)
+
+    def encode(self, events: Events, tables: Tables) -> dict[int, View]:
         """Run every view of some histories through its encoders.
 
         Args:
-            items: (T,) item ids of all events.
-            packing: which event belongs to which history.
-            tables: vectors of these items, maybe among others.
+            events: of the histories.
+            tables: vectors of their items, maybe among others.
         """
-        domain = self.item_domain[items]
+        domain = self.item_domain[events.items]
+        earlier = [calendar(events.times) for calendar in self.times_before]
+        now = [calendar(events.times) for calendar in self.times_behind]
         views = {}
         for view in self.settings.encoded_views:
-            keep = torch.ones_like(items, dtype=torch.bool) if view == MERGED else domain == view
-            kept, last = packing.view(keep)
-            views[view] = View(self._encode_view(view, items[keep], kept, tables), last)
+            keep = torch.ones_like(domain, dtype=torch.bool) if view == MERGED else domain == view
+            packing, last = events.packing.view(keep)
+            moments = [vectors[keep] for vectors in earlier]
+            states = self._encode_view(view, events.items[keep], packing, moments, tables)
+            views[view] = View(states, last, now)
         return views
 
     def _encode_view(
-        self, view: int, items: Tensor, packing: Packing, tables: Tables
+        self, view: int, items: Tensor, packing: Packing, moments: list[Tensor], tables: Tables
     ) -> list[Tensor]:
         encoders = cast(nn.ModuleList, self.encoders[0 if self.settings.share_encoder else view])
         rows = tables.row_of(items)
         states = []
-        for stream, encoder, table in zip(self.stream_list, encoders, tables.vectors, strict=True):
+        for m, (stream, table) in enumerate(zip(self.stream_list, tables.vectors, strict=True)):
             vectors = stream.in_history(table.index_select(0, rows), items)
-            states.append(encoder(vectors, packing))
+            if moments:
+                vectors = vectors + moments[m]
+            states.append(encoders[m](vectors, packing))
         return states
 
     def _to_query(self, state: Tensor) -> Tensor:
@@ -201,16 +224,15 @@ class MultiViewRecommender(SequentialRecommender):
         padded, lengths = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
         following = F.pad(padded[:, 1:], (0, 1))
         following.scatter_(1, lengths[:, None] - 1, interaction[self.ITEM_ID][:, None])
-        real = padded > 0
-        items, targets, packing = padded[real], following[real], Packing.of(real)
+        events, targets = self.events_of(interaction), following[padded > 0]
 
         pools = self._draw_negatives()
-        tables = self._tables_of(items, targets, pools)
-        views = self.encode(items, packing, tables)
+        tables = self._tables_of(events.items, targets, pools)
+        views = self.encode(events, tables)
         by_range: dict[int, list[Positions]] = {}
         for domain in (X, Y):
-            events = (self.item_domain[targets] == domain).nonzero().squeeze(1)
-            for positions in self._training_positions(domain, events, views):
+            before = (self.item_domain[targets] == domain).nonzero().squeeze(1)
+            for positions in self._training_positions(domain, before, views):
                 by_range.setdefault(positions.among, []).append(positions)
         keys = self._keys_by_range(tables)
         loss = tables.vectors[0].new_zeros(())
@@ -256,11 +278,10 @@ class MultiViewRecommender(SequentialRecommender):
                 continue
             sees = views[view].last[events] >= 0
             reached = reached | sees
-            # Where a view has nothing yet, some state of it is read and then left out.
-            read = [state[views[view].last[events]] for state in views[view].states]
+            # Where a view has nothing yet, what is read of it is left out.
             totals = [
                 total + weight * torch.where(sees[:, None], state, 0)
-                for total, state in zip(totals, read, strict=True)
+                for total, state in zip(totals, views[view].at(events), strict=True)
             ]
         return [self._to_query(total) for total in totals], reached
 
@@ -359,20 +380,19 @@ class MultiViewRecommender(SequentialRecommender):
     def domain_scores(self, interaction: Interaction, domain: int) -> Tensor:
         """Scores of one domain's items for each history, (B, items of the domain).
 
-        P = Σ_v weight_v P^v (eq. 11) with the own, the other domain's and the merged view; a view
-        without items contributes nothing. Higher is better.
+        Σ_v weight_v P^v (eq. 11) with the own, the other domain's and the merged view, or with
+        ``view_join: log_probabilities`` Σ_v weight_v log P^v; a view without items contributes
+        nothing. Higher is better.
         """
-        padded = interaction[self.ITEM_SEQ]
-        real = padded > 0
         tables, keys = self._item_tables()
-        views = self.encode(padded[real], Packing.of(real), tables)
+        views = self.encode(self.events_of(interaction), tables)
         start, stop = self.candidate_ranges[domain]
         return self.weighted_scores(
             interaction,
             domain,
             views,
             stop - start,
-            lambda queries, among: self._probability(queries, keys, domain, among),
+            lambda queries, among: self._log_probability(queries, keys, domain, among),
         )
 
     def weighted_scores(
@@ -381,30 +401,33 @@ class MultiViewRecommender(SequentialRecommender):
         domain: int,
         views: dict[int, View],
         columns: int,
-        probability: Callable[[list[Tensor], int], Tensor],
+        log_probability: Callable[[list[Tensor], int], Tensor],
     ) -> Tensor:
-        """Σ_v weight_v P^v (B, columns), where ``probability`` (queries, range) has P^v.
+        """Σ_v weight_v P^v, or of log P^v, (B, columns).
 
-        ``columns`` are items of ``domain``; the P^v are under a softmax over a candidate range.
+        ``log_probability`` has log P^v for the queries of a view and its candidate range.
+        ``columns`` are items of ``domain``.
         """
         events = interaction[self.ITEM_SEQ_LEN].cumsum(dim=0) - 1
         weights = self.settings.score_view_weights
         if self.settings.view_join == "vectors":
             queries, reached = self._joined(domain, events, views, weights)
-            return reached[:, None] * probability(queries, domain)
+            return reached[:, None] * log_probability(queries, domain).exp()
+        in_logs = self.settings.view_join == "log_probabilities"
         total = self.log_temperature.new_zeros(len(events), columns)
         for view, weight in zip((domain, 1 - domain, MERGED), weights, strict=True):
             if view in views and weight:
                 sees = views[view].last[events] >= 0
                 queries = [self._to_query(state) for state in views[view].at(events[sees])]
                 among = self._candidates_of(view, domain)
-                total[sees] += weight * probability(queries, among)
+                log_p = log_probability(queries, among)
+                total[sees] += weight * (log_p if in_logs else log_p.exp())
         return total
 
-    def _probability(
+    def _log_probability(
         self, queries: list[Tensor], keys: list[Tensor], domain: int, among: int
     ) -> Tensor:
-        """P of the items of ``domain`` (P, items) under a softmax over a candidate range."""
+        """log P of the items of ``domain`` (P, items) under a softmax over a candidate range."""
         first, last = self.candidate_ranges[among]
         start, stop = self.candidate_ranges[domain]
         log_p = mixture_log_probability(
@@ -413,7 +436,7 @@ class MultiViewRecommender(SequentialRecommender):
             self._loss_weights(),
             self._present(slice(first, last)),
         )
-        return log_p[:, start - first : stop - first].exp()
+        return log_p[:, start - first : stop - first]
 
     def train(self, mode: bool = True) -> "MultiViewRecommender":
         self._scoring, self._may_keep = None, True

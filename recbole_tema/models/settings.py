@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from recbole.config import Config
 
+from recbole_tema.config import flag
 from recbole_tema.models.items import MODALITIES
 from recbole_tema.models.layers import SequenceEncoder
 from recbole_tema.models.losses import IMPLEMENTATIONS
@@ -13,7 +14,7 @@ from recbole_tema.models.losses import IMPLEMENTATIONS
 _CHOICES = {
     "fusion": ("mixture", "score", "early"),
     "similarity": ("cosine", "dot"),
-    "view_join": ("probabilities", "vectors"),
+    "view_join": ("probabilities", "log_probabilities", "vectors"),
     "feature_projection": ("linear", "none"),
     "merged_candidates": ("domain", "all"),
     "loss_implementation": IMPLEMENTATIONS,
@@ -43,6 +44,7 @@ class ModelSettings:
     n_heads: int
     inner_size: int
     positions: bool
+    time_knots: int
     max_length: int
     dropout: float
     attn_dropout: float
@@ -105,6 +107,7 @@ class ModelSettings:
             n_heads=int(_at_least(config, "n_heads", 1)),
             inner_size=int(_at_least(config, "inner_size", 0)),
             positions=flag(config, "positions"),
+            time_knots=_time_knots(config),
             max_length=int(_at_least(config, "MAX_ITEM_LIST_LENGTH", 1)),
             dropout=float(_at_least(config, "hidden_dropout_prob", 0)),
             attn_dropout=float(_at_least(config, "attn_dropout_prob", 0)),
@@ -139,17 +142,6 @@ class ModelSettings:
         )
 
 
-def flag(config: Config, key: str) -> bool:
-    """A setting that is True or False.
-
-    Raises:
-        ValueError: it is anything else, such as the text "no", which Python takes for true.
-    """
-    if not isinstance(config[key], bool):
-        raise ValueError(f"{key}: expected True or False, got {config[key]!r}")
-    return config[key]
-
-
 def whole_number(config: Config, key: str) -> int:
     """A setting that is a whole number from 0 on.
 
@@ -174,6 +166,13 @@ def _at_least(config: Config, key: str, least: float) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
         raise ValueError(f"{key}: expected a number of at least {least}, got {value!r}")
     return value
+
+
+def _time_knots(config: Config) -> int:
+    knots = int(_at_least(config, "time_knots", 0))
+    if knots == 1:
+        raise ValueError("time_knots: expected 0 (no times) or at least 2, got 1")
+    return knots
 
 
 def _list(config: Config, key: str) -> list[str]:

@@ -9,11 +9,10 @@ from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 
+from recbole_tema.config import flag
 from recbole_tema.distributed import rank, world_size
 from recbole_tema.models.items import FrozenModality, IdModality
-from recbole_tema.models.layers import Packing
 from recbole_tema.models.multi_view import MultiViewRecommender
-from recbole_tema.models.settings import flag
 from recbole_tema.models.slices import slice_bounds, sliced
 from recbole_tema.models.views import Tables
 
@@ -77,24 +76,23 @@ class SliceScorer:
     def scores(self, interaction: Interaction, domain: int) -> Tensor:
         """(B, items of the slice in the domain), as ``domain_scores`` has them but for rounding."""
         model = self._model
-        padded = interaction[model.ITEM_SEQ]
-        events = padded[padded > 0]
-        needed = events.unique()
-        rows = torch.zeros(model.n_items, dtype=torch.long, device=padded.device)
-        rows[needed] = torch.arange(len(needed), device=padded.device)
+        events = model.events_of(interaction)
+        needed = events.items.unique()
+        rows = torch.zeros(model.n_items, dtype=torch.long, device=needed.device)
+        rows[needed] = torch.arange(len(needed), device=needed.device)
         tables = Tables([stream.vectors(needed) for stream in model.stream_list], rows, needed)
-        views = model.encode(events, Packing.of(padded > 0), tables)
+        views = model.encode(events, tables)
         start, stop = self.items(domain)
         return model.weighted_scores(
             interaction,
             domain,
             views,
             stop - start,
-            lambda queries, among: self._probability(queries, domain, among),
+            lambda queries, among: self._log_probability(queries, domain, among),
         )
 
-    def _probability(self, queries: list[Tensor], domain: int, among: int) -> Tensor:
-        """P of the slice's items of ``domain`` under a softmax over all processes' items."""
+    def _log_probability(self, queries: list[Tensor], domain: int, among: int) -> Tensor:
+        """log P of the slice's items of ``domain`` under a softmax over all processes' items."""
         model = self._model
         first, last = self.items(among)
         start, stop = self.items(domain)
@@ -115,7 +113,7 @@ class SliceScorer:
         log_sums = log_sums.masked_fill(log_sums == -torch.inf, 0)
         log_p = z[..., start - first : stop - first] - log_sums[..., None]
         terms = log_p + log_weights[:, None, None]
-        return terms.logsumexp(dim=0).exp()
+        return terms.logsumexp(dim=0)
 
 
 def _logsumexp_of_all(z: Tensor) -> Tensor:

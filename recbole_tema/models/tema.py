@@ -1,14 +1,18 @@
 """TEMA-LLM: tag-enriched multi-attention for cross-domain sequential recommendation."""
 
+from dataclasses import replace
+
 from recbole.config import Config
 
+from recbole_tema.config import flag
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.item_features import shuffled_tags
 from recbole_tema.models.items import ID, MODALITIES, TAG, Stream, TagModality
 from recbole_tema.models.llmemf import LLMEMF
-from recbole_tema.models.settings import flag, whole_number
+from recbole_tema.models.settings import whole_number
 
 TAG_FUSIONS = ("add", "gate", "modality")
+TAG_VECTORS = ("random", "text")
 
 
 class TEMA(LLMEMF):
@@ -39,8 +43,11 @@ class TEMA(LLMEMF):
             number = whole_number(config, "shuffle_tags")
             tags = shuffled_tags(tags, dataset.item_domain, number)
             self.logger.info(f"the tags are shuffled between items (shuffle_tags: {number})")
+        start = config["tag_vectors"]
+        if start not in TAG_VECTORS:
+            raise ValueError(f"tag_vectors: expected one of {TAG_VECTORS}, got {start!r}")
         tag = TagModality(
-            tags,
+            replace(tags, vectors=None) if start == "random" else tags,
             self.settings.embedding_size,
             weighted=flag(config, "weighted_tags"),
             trainable=flag(config, "train_tag_embedding"),

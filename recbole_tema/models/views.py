@@ -4,8 +4,25 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from recbole_tema.models.layers import Packing
+
 X, Y, MERGED = 0, 1, 2
 """The views: the first domain's items, the second's, and both (S^X, S^Y, S^{X+Y})."""
+
+
+@dataclass(frozen=True)
+class Events:
+    """All events of some histories, history after history.
+
+    Attributes:
+        items: (T,) item ids.
+        packing: which event belongs to which history.
+        times: (T,) when each was; None: the model does not ask.
+    """
+
+    items: Tensor
+    packing: Packing
+    times: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -15,15 +32,25 @@ class View:
     Attributes:
         states: for each stream (T_v, d), the states of the view's own events.
         last: (T,) for each event of the whole histories the view's latest event, -1 for none.
+        now: for each stream (T, d) vectors of the events' times; empty: without times.
     """
 
     states: list[Tensor]
     last: Tensor
+    now: list[Tensor]
 
     def at(self, events: Tensor) -> list[Tensor]:
-        """For each stream the states (P, d) that ``events`` (P,) see; all must see one."""
-        last = self.last[events]
-        return [state.index_select(0, last) for state in self.states]
+        """For each stream the states (P, d) that ``events`` (P,) see, at their own times.
+
+        For an event that sees none, whose ``last`` is -1, it is some other one's.
+        """
+        last = self.last[events].clamp(min=0)
+        states = [state.index_select(0, last) for state in self.states]
+        if not self.now:
+            return states
+        return [
+            state + now.index_select(0, events) for state, now in zip(states, self.now, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What a trainer keeps of a run: the best weights, and all there is to go on from."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from recbole_tema.distributed import from_all, is_first, rank
 from recbole_tema.models.slices import gathered, optimizer_sliced_like, sliced_like
+from recbole_tema.training.averaging import WeightAverage
 from recbole_tema.training.checkpoint import load_checkpoint, save_checkpoint
 from recbole_tema.training.memory import gpu_peak, host_peak
 from recbole_tema.training.resume import (
@@ -56,6 +58,8 @@ class CheckpointKeeper:
         self._attributes = attributes_now(self.model)
         self._seconds_before = 0.0
         self._peaks_before: tuple[int, int | None] = (0, None)
+        # Of the weights, where one is asked for.
+        self.average: WeightAverage | None = None
         # What a resumed run has still to put back, at the point where it was taken.
         self._pending: dict[str, Any] | None = None
         # Set when fit begins.
@@ -120,6 +124,8 @@ class CheckpointKeeper:
             if isinstance(stepper, Optimizer):
                 state = optimizer_sliced_like(state, stepper)
             stepper.load_state_dict(state)
+        if self.average:
+            self.average.load_state_dict(last["average"])
         self.start_epoch = last["epoch"] + 1
         self.cur_step = last["cur_step"]
         self.best_valid_score = last["best_valid_score"]
@@ -145,6 +151,10 @@ class CheckpointKeeper:
         """Where what is read goes; None: where it was. Tables that are cut are whole in files."""
         return torch.device("cpu") if getattr(self.model, "has_sliced_items", False) else None
 
+    def evaluated_weights(self) -> AbstractContextManager[None]:
+        """The model with the weights that validate and rank: their average, if there is one."""
+        return self.average.in_place() if self.average else nullcontext()
+
     def _put_back(self, train_data: Any) -> None:
         assert self._pending is not None
         restore_attributes(self.model, self._pending["attributes"])
@@ -159,7 +169,8 @@ class CheckpointKeeper:
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         """The best weights; RecBole calls it."""
         path = kwargs.pop("saved_model_file", self.saved_model_file)
-        self._write(Path(path), {"epoch": epoch})
+        with self.evaluated_weights():
+            self._write(Path(path), {"epoch": epoch})
         if verbose:
             self.logger.info(f"Saved current: {path}")
 
@@ -176,6 +187,7 @@ class CheckpointKeeper:
             "train_seconds": self.train_seconds,
             "peak_memory": self.peak_memory,
             "optimizers": {name: each.state_dict() for name, each in self._steppers()},
+            "average": self.average.state_dict() if self.average else None,
             "attributes": changed_attributes(self.model, self._attributes),
             "random": from_all(random_state(train_data)),
         }

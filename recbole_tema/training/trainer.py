@@ -17,6 +17,7 @@ from recbole_tema.distributed import barrier, from_first, is_first
 from recbole_tema.evaluation.metrics import metric_names, metrics_by_domain
 from recbole_tema.evaluation.ranker import CaseRanker
 from recbole_tema.formats import ALL_DOMAINS
+from recbole_tema.training.averaging import WeightAverage
 from recbole_tema.training.checkpoint import load_checkpoint
 from recbole_tema.training.keeper import CheckpointKeeper
 from recbole_tema.training.resume import CannotGoOnError, CheckpointFiles
@@ -64,6 +65,11 @@ class PerDomainTrainer(CheckpointKeeper):
         name = f"{config['model']}-{config['dataset']}-{config['seed']}"
         unique = from_first(f"{get_local_time()}-{os.getpid()}")
         self._start_keeping(CheckpointFiles.named(config["checkpoint_dir"], f"{name}-{unique}"))
+        if config["weight_average"]:
+            self.average = WeightAverage(self.model, config["weight_average"])
+            for _, stepper in self._steppers():
+                if isinstance(stepper, torch.optim.Optimizer):
+                    stepper.register_step_post_hook(self.average.update)
 
     # ---- training ----------------------------------------------------------------------------
 
@@ -134,12 +140,14 @@ class PerDomainTrainer(CheckpointKeeper):
                     "it may not have learnt all it can"
                 )
             self._save_last(train_data)
+        train_data._dataset.begin_epoch(epoch_idx)
         return super()._train_epoch(  # type: ignore[misc]
             train_data, epoch_idx, loss_func or self._loss, show_progress
         )
 
     def _valid_epoch(self, *args: Any, **kwargs: Any) -> tuple[float, dict[str, float]]:
-        score, result = super()._valid_epoch(*args, **kwargs)  # type: ignore[misc]
+        with self.evaluated_weights():
+            score, result = super()._valid_epoch(*args, **kwargs)  # type: ignore[misc]
         # RecBole notes an epoch's loss before it validates.
         self.curve.append((max(self.train_loss_dict), float(score)))
         return score, result

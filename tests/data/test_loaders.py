@@ -91,6 +91,64 @@ def test_our_models_get_windows_no_wider_than_needed(tiny_dataset, prepare):
     assert next(iter(train))["item_id_list"].shape == (1, 1)
 
 
+def days_of(tiny) -> dict[str, list[set[str]]]:
+    """Each user's training events day by day, of which there are up to three (conftest.py)."""
+    return {
+        user: [set(items[at : at + 3]) for at in range(0, len(items), 3)]
+        for user, items in training_part(tiny)
+    }
+
+
+@pytest.mark.parametrize("model", ["TEMA", "SASRec"])
+def test_ties_are_in_another_order_in_each_epoch(tiny_dataset, prepare, model):
+    # No item twice, so that a row tells where it comes from.
+    histories = [(f"u{n}", [f"f{1 + (n + k) % 12}" for k in range(9)]) for n in range(6)]
+    histories = [
+        (user, [*items[:5], f"k{n + 1}", *items[5:]]) for n, (user, items) in enumerate(histories)
+    ]
+    tiny = tiny_dataset(histories=histories)
+    train, valid, test = prepare(model, tiny, shuffle_ties=True, shuffle=False)
+    cases = [sequence_rows(each, [b.interaction for b in each]) for each in (valid, test)]
+    orders = []
+    for epoch in (0, 1, 0):
+        train._dataset.begin_epoch(epoch)
+        rows = sequence_rows(train, train)
+        orders.append(rows)
+        for user, inputs, target in rows:
+            days = days_of(tiny)[user]
+            day_of = {item: at for at, day in enumerate(days) for item in day}
+            at = [day_of[item] for item in (*inputs, target)]
+            assert at == sorted(at), "days stay in their order"
+        latest = {user: (*inputs, target) for user, inputs, target in rows if len(inputs) == WIDTH}
+        assert len(latest) == 6
+    assert orders[0] == orders[2] != orders[1]
+    again = [sequence_rows(each, [b.interaction for b in each]) for each in (valid, test)]
+    assert again == cases, "what is evaluated keeps the order of the files"
+
+
+def test_our_models_get_the_times_of_their_inputs(tiny_dataset, prepare):
+    train, valid, _ = prepare("TEMA", tiny_dataset())
+    batches = [*train, *(each.interaction for each in valid)]
+    for batch in batches:
+        items, times = batch["item_id_list"], batch["timestamp_list"]
+        assert times.dtype == torch.float64
+        assert times.shape == items.shape
+        assert not times[items == 0].any()
+        steps = times[:, 1:] - times[:, :-1]
+        assert set(steps[items[:, 1:] > 0].tolist()) <= {0.0, 1.0}  # three events a day
+    train, _, _ = prepare("SASRec", tiny_dataset(name="other"))
+    assert "timestamp_list" not in next(iter(train)).columns
+
+
+@pytest.mark.parametrize("model", ["TEMA", "SASRec", "BPR"])
+def test_without_times_or_histories_there_are_no_ties(tiny_dataset, prepare, model):
+    tiny = tiny_dataset(split="leave_one_out" if model == "BPR" else "pre_split")
+    train, _, _ = prepare(model, tiny, shuffle_ties=True)
+    before = train._dataset.rows
+    train._dataset.begin_epoch(3)
+    assert train._dataset.rows is before
+
+
 def test_general_models_get_every_event_of_the_training_part(tiny_dataset, prepare):
     tiny = tiny_dataset()
     train, _, _ = prepare("Pop", tiny)

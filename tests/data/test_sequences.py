@@ -1,5 +1,6 @@
 """Rows cut from flat histories against lists cut in plain Python."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -219,3 +220,55 @@ def test_the_width_of_inputs(rows, width, step, expected):
     read = [row[:length].tolist() for row, length in zip(items, lengths, strict=True)]
     assert read == [[[1], [3, 4, 5], [7, 8, 9, 10, 11]][row] for row in rows]
     assert all(not row[length:].any() for row, length in zip(items, lengths, strict=True))
+
+
+# ---- times -----------------------------------------------------------------------------------
+
+
+def dated(histories: list[list[tuple[int, float]]]) -> Histories:
+    """Histories of (item, time)."""
+    without = flat([[item for item, _ in events] for events in histories], [*range(len(histories))])
+    times = np.array([time for events in histories for _, time in events])
+    return dataclasses.replace(without, times=times)
+
+
+def test_times_go_with_their_items():
+    histories = dated([[(1, 10.0), (2, 20.0), (3, 20.0), (4, 40.0)], [(5, 5.0), (6, 6.0)]])
+    train, valid, test = leave_one_out(histories)
+    assert train.times.tolist() == [10.0, 20.0, 5.0]
+    assert valid.input_times(np.array([0]), 3).tolist() == [[10.0, 20.0, 0.0]]
+    assert test.input_times(np.array([1, 0]), 3).tolist() == [[5.0, 0.0, 0.0], [10.0, 20.0, 20.0]]
+    assert test.shortened(2).input_times(np.array([0]), 2).tolist() == [[20.0, 20.0]]
+    assert whole_rows(histories).input_times(np.array([1]), 1).tolist() == [[5.0]]
+    assert training_windows(histories, 2).input_times(np.array([0]), 2).tolist() == [[20.0, 20.0]]
+    assert training_prefixes(histories, 2).input_times(np.array([3]), 1).tolist() == [[5.0]]
+    assert histories.part(1, 2).times.tolist() == [5.0, 6.0]
+
+
+def test_rows_without_times_have_none_to_give():
+    rows = whole_rows(flat([[1, 2]], [1]))
+    with pytest.raises(ValueError, match="no times"):
+        rows.input_times(np.array([0]), 1)
+
+
+def test_only_events_of_one_time_and_history_change_places():
+    # 3 and 6 are of one time, but of different histories.
+    histories = dated([[(1, 1.0), (2, 1.0), (3, 2.0)], [(6, 2.0), (7, 3.0), (8, 3.0), (9, 3.0)]])
+    seen = set()
+    for seed in range(60):
+        shuffled = histories.with_ties_shuffled(np.random.default_rng(seed))
+        first, second = lists_of(shuffled)
+        assert sorted(first[:2]) == [1, 2]
+        assert (first[2], second[0]) == (3, 6)
+        assert sorted(second[1:]) == [7, 8, 9]
+        assert shuffled.times.tolist() == histories.times.tolist()
+        seen.add((*first, *second))
+    assert len(seen) == 2 * 6, "every order comes"
+    assert lists_of(histories)[0] == [1, 2, 3]
+    again = histories.with_ties_shuffled(np.random.default_rng(59))
+    assert np.array_equal(again.items, shuffled.items)
+
+
+def test_ties_are_unknown_without_times():
+    with pytest.raises(ValueError, match="ties cannot be shuffled"):
+        flat([[1, 2]], [1]).with_ties_shuffled(np.random.default_rng(0))

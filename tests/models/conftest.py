@@ -19,7 +19,15 @@ SMALL = {
     "hidden_dropout_prob": 0.0,
     "attn_dropout_prob": 0.0,
     "temperature": 0.7,
+    "time_knots": 0,
+    "view_join": "probabilities",
+    "tag_vectors": "text",
 }
+
+
+def time_of(item: Any) -> Any:
+    """When an item of a hand-made batch was bought; some times lie beyond those of training."""
+    return 4.7 - 0.31 * item
 
 
 @pytest.fixture
@@ -44,15 +52,18 @@ def build(config_of) -> Callable[..., Any]:
 
 @pytest.fixture
 def batch() -> Callable[..., Interaction]:
-    """``batch(rows)``: RecBole's fields of rows [(inputs, target)], by item id."""
+    """``batch(rows)``: RecBole's fields of rows [(inputs, target)], by item id.
+
+    An item's time follows from its id, see :func:`time_of`.
+    """
 
     def make(rows: list[tuple[list[int], int]], width: int | None = None) -> Interaction:
         width = width or max(len(inputs) for inputs, _ in rows)
+        items = torch.tensor([inputs + [0] * (width - len(inputs)) for inputs, _ in rows])
         return Interaction(
             {
-                "item_id_list": torch.tensor(
-                    [inputs + [0] * (width - len(inputs)) for inputs, _ in rows]
-                ),
+                "item_id_list": items,
+                "timestamp_list": torch.where(items > 0, time_of(items), 0.0),
                 "item_length": torch.tensor([len(inputs) for inputs, _ in rows]),
                 "item_id": torch.tensor([target for _, target in rows]),
             }

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from recbole_tema.models.layers import Packing
+from tests.models.conftest import time_of
 
 
 class Plain:
@@ -113,15 +114,35 @@ class Plain:
         key = (view, *own)
         if key not in self.known_states:
             self.known_states[key] = self.new_states(own, view)
-        return self.known_states[key]
+        states = self.known_states[key]
+        if not self.settings.time_knots:
+            return states
+        # Now is when the history's latest event was, also where the view does not show it.
+        return [
+            state + self.moment(calendar, events[-1])
+            for state, calendar in zip(states, self.model.times_behind, strict=True)
+        ]
 
     def new_states(self, own: list[int], view: int) -> list[torch.Tensor]:
         encoders = self.model.encoders[0 if self.settings.share_encoder else view]
         packing = Packing(torch.zeros(len(own), dtype=torch.long), torch.arange(len(own)), 1)
         return [
-            encoder(torch.stack([self.in_history(stream, item) for item in own]), packing)[-1]
-            for stream, encoder in zip(self.model.streams.values(), encoders, strict=True)
+            encoder(torch.stack([self.dated(m, stream, item) for item in own]), packing)[-1]
+            for m, (stream, encoder) in enumerate(
+                zip(self.model.streams.values(), encoders, strict=True)
+            )
         ]
+
+    def dated(self, m: int, stream, item: int) -> torch.Tensor:
+        vector = self.in_history(stream, item)
+        if self.settings.time_knots:
+            vector = vector + self.moment(self.model.times_before[m], item)
+        return vector
+
+    def moment(self, calendar, item: int) -> torch.Tensor:
+        """The vector of an event's time, on straight lines between the knots."""
+        knots, table = calendar.knots.tolist(), calendar.embedding.weight.detach().numpy()
+        return torch.tensor([np.interp(time_of(item), knots, column) for column in table.T])
 
     # -- probabilities, eq. 3 and 5-8 ----------------------------------------------------------
 
@@ -212,6 +233,7 @@ class Plain:
                 return [0.0] * len(items)
             p = self.probabilities(states, items)
             return [p[item] for item in items]
+        in_logs = self.settings.view_join == "log_probabilities"
         total = dict.fromkeys(items, 0.0)
         for view, weight in zip((domain, 1 - domain, 2), weights, strict=True):
             if view not in self.settings.encoded_views or not weight:
@@ -220,8 +242,12 @@ class Plain:
             if states is not None:
                 p = self.probabilities(states, self.candidates(view, domain))
                 for item in items:
-                    total[item] += weight * p[item]
+                    total[item] += weight * (log(p[item]) if in_logs else p[item])
         return list(total.values())
+
+
+def log(p: float) -> float:
+    return math.log(p) if p > 0 else -math.inf
 
 
 def dot(one: list[float], other: list[float]) -> float:

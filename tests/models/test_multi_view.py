@@ -11,7 +11,7 @@ from recbole_tema.formats import write_tags
 from tests.models.plain_model import Plain
 
 # The model is in float64, but its temperature and weights were made from float32 logarithms.
-CLOSE = {"rtol": 1e-6, "atol": 1e-9}
+CLOSE = {"rtol": 1e-5, "atol": 1e-8}
 
 # By token: inputs and target. f2 has no text and no image, k3 no text, k1 and k4 no image, f3 and
 # k5 no tags.
@@ -63,7 +63,7 @@ def check(build, batch):
 
 FUSIONS = ("mixture", "score", "early")
 SIMILARITIES = ("cosine", "dot")
-JOINS = ("probabilities", "vectors")
+JOINS = ("probabilities", "log_probabilities", "vectors")
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,21 @@ def test_shared_encoders(tiny_dataset, check):
 @pytest.mark.parametrize("settings", [{"n_layers": 0}, {"n_layers": 2}, {"positions": False}])
 def test_other_encoders(tiny_dataset, check, settings):
     check("LLMEMF", tiny_dataset(), **settings)
+
+
+@pytest.mark.parametrize("fusion", ["mixture", "early"])
+@pytest.mark.parametrize("join", JOINS)
+@pytest.mark.parametrize("views", [["single", "merged"], ["single"], ["merged"]])
+def test_calendar_time(tiny_dataset, check, fusion, join, views):
+    settings = {"fusion": fusion, "view_join": join, "views": views, "time_knots": 3}
+    model = check("LLMEMF", tiny_dataset(), **settings)
+    assert len(model.times_before) == len(model.times_behind) == len(model.streams)
+
+
+def test_pre_split_data_have_no_times_and_no_calendar(tiny_dataset, build):
+    model = build("LLMEMF", tiny_dataset(split="pre_split"), time_knots=3)
+    assert not model.times_before
+    assert not model.times_behind
 
 
 def test_the_papers_weights(tiny_dataset, check):
@@ -249,3 +264,10 @@ def test_shuffled_tags_are_those_of_other_items(tiny_dataset, build, batch, conf
         on_disk = build("TEMA", tiny).calculate_loss(fields)
     assert shuffled.item() == pytest.approx(on_disk.item(), rel=1e-9)
     assert shuffled.item() != pytest.approx(plain.item(), rel=1e-3)
+
+
+def test_tags_that_start_from_random_vectors(tiny_dataset, check):
+    model = check("TEMA", tiny_dataset(), tag_vectors="random")
+    (tag,) = [each for each in model.modules() if type(each).__name__ == "TagModality"]
+    assert tag.embedding.weight.shape[1] == 8
+    assert isinstance(tag.projection, torch.nn.Identity)

@@ -6,6 +6,7 @@ import torch
 
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.models.layers import Packing
+from recbole_tema.models.views import Events
 
 # The models are in float64, but temperature and weights were made from float32 logarithms.
 CLOSE = {"rtol": 1e-6, "atol": 1e-9}
@@ -137,7 +138,7 @@ def test_what_follows_does_not_change_earlier_states(tiny_dataset, build):
 
     def states(items):
         packing = Packing.of(torch.ones(1, len(items), dtype=torch.bool))
-        views = model.encode(torch.tensor(items), packing, tables)
+        views = model.encode(Events(torch.tensor(items), packing), tables)
         return {
             (view, at): [state[found.last[at]] for state in found.states]
             for view, found in views.items()

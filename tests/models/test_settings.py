@@ -11,6 +11,8 @@ from recbole_tema.data.dataset import CrossDomainDataset
         ({"fusion": "late"}, r"fusion: expected one of .*'mixture'.*got 'late'"),
         ({"similarity": "euclid"}, "similarity: expected one of"),
         ({"view_join": "sum"}, "view_join: expected one of"),
+        ({"time_knots": 1}, "time_knots: expected 0"),
+        ({"tag_vectors": "zero"}, "tag_vectors: expected one of"),
         ({"feature_projection": True}, "feature_projection: expected one of"),
         ({"merged_candidates": "some"}, "merged_candidates: expected one of"),
         ({"tag_fusion": "times"}, "tag_fusion: expected one of"),

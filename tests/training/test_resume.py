@@ -95,12 +95,20 @@ def test_a_run_in_two_parts_is_the_run_in_one(run, model):
     assert (resumed.epochs, resumed.best_epoch) == (whole.epochs, whole.best_epoch)
 
 
-@pytest.mark.parametrize("settings", [{"eval_step": 2}, {"learner": "adamw", "weight_decay": 0.1}])
-def test_other_ways_of_training_in_two_parts(run, settings):
-    run(folder="whole", epochs=4, **settings)
-    run(folder="parts", epochs=2, **settings)
-    run(folder="parts", resume=True, epochs=4, **settings)
-    left, right = last_of("whole"), last_of("parts")
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [
+        ("SASRec", {"eval_step": 2}),
+        ("SASRec", {"learner": "adamw", "weight_decay": 0.1}),
+        ("SASRec", {"weight_average": 0.9, "shuffle_ties": True}),
+        ("RecVAE", {"weight_average": 0.9}),
+    ],
+)
+def test_other_ways_of_training_in_two_parts(run, model, settings):
+    run(model, "whole", epochs=4, **settings)
+    run(model, "parts", epochs=2, **settings)
+    run(model, "parts", resume=True, epochs=4, **settings)
+    left, right = last_of("whole", model), last_of("parts", model)
     for each in APART:
         left.pop(each)
         right.pop(each)
