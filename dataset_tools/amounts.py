@@ -5,18 +5,18 @@ from collections.abc import Iterator, Sequence
 
 from .titles import Word
 
+# By `tag_key`, which leaves "lbs" as it is.
 _OUNCES = {
-    "oz": 1, "ounce": 1, "lb": 16, "pound": 16, "g": 0.0353, "gr": 0.0353, "gram": 0.0353,
-    "kg": 35.3, "mg": 0.0000353,
+    "oz": 1, "ounce": 1, "lb": 16, "lbs": 16, "pound": 16, "g": 0.0353, "gr": 0.0353,
+    "gram": 0.0353, "kg": 35.3, "mg": 0.0000353,
 }  # fmt: skip
 _CUPS = {
-    "cup": 1, "ml": 1 / 237, "l": 4.23, "liter": 4.23, "litre": 4.23, "qt": 4, "quart": 4, "pt": 2,
-    "pint": 2, "gal": 16, "gallon": 16,
+    "cup": 1, "ml": 1 / 237, "l": 4.23, "liter": 4.23, "litre": 4.23, "qt": 4, "qts": 4, "quart": 4,
+    "pt": 2, "pts": 2, "pint": 2, "gal": 16, "gallon": 16,
 }  # fmt: skip
 _INCHES = {"inch": 1, "in": 1, "ft": 12, "foot": 12, "feet": 12, "cm": 0.394, "mm": 0.0394}
-_PIECES = {"count": 1, "ct": 1, "piece": 1, "pc": 1, "dozen": 12}
-_PACKS = frozenset(["pack", "pk", "case", "set", "box"])
-
+_PIECES = {"count": 1, "ct": 1, "piece": 1, "pc": 1, "pcs": 1, "dozen": 12}
+_PACKS = frozenset(["pack", "pk", "pks", "case", "set", "box"])
 _UNITS = {*_OUNCES, *_CUPS, *_INCHES, *_PIECES, *_PACKS, "fl", "fluid"}
 
 CONTAINERS = frozenset(

@@ -28,7 +28,9 @@ CLASSES = {
 _FLAVOURED = frozenset(["flavor", "flavored", "flavour", "flavoured"])
 _FLAVOURED_SHARE = 0.15
 _FLAVOURS = 5
-_KINDS = 5
+"""A kind comes in flavours when this share of its items names one, and so many different ones."""
+_KINDS = 4
+"""What things are for stands before so many kinds of them."""
 
 Title = Sequence[Sequence[Word]]
 Place = tuple[int, int]
@@ -56,7 +58,7 @@ def attribute_candidates(items: pd.DataFrame, min_items: int) -> list[dict[str, 
         list(zip(starts, runs, strict=True)),
         min_items,
         materials=materials,
-        modifiers=weak,
+        modifiers=weak | brands.words,
     )
     flavoured = _flavoured(titles, runs, kinds)
     purposes = _purposes(items[DOMAIN].tolist(), runs, kinds, min_items)

@@ -11,10 +11,11 @@ Title = Sequence[Sequence[Word]]
 LONGEST = 3
 LEADS = 0.5
 """A brand stands at the start of at least this share of the titles that have it."""
-FOLLOWS = 0.6
-"""A word belongs to the brand before it when it follows in this share of the brand's titles, …"""
 BOUND = 0.5
-"""… or follows it in this share of the word's own titles."""
+"""A word belongs to the brand before it when it follows it in this share of its own titles, …"""
+FOLLOWS = 0.6
+LOOSE = 0.25
+"""… or when it follows in `FOLLOWS` of the brand's titles, and in `LOOSE` of its own."""
 ALWAYS = 0.95
 """A brand that is followed by the same word this often is known by the longer name alone."""
 _NAMED_AFTER = frozenset(["by", "from"])
@@ -31,6 +32,9 @@ class Brands:
         titles: as `read_title` reads them.
         min_items: titles that a brand must begin.
         common: keys of words that alone are no brand and do not lengthen one, such as colours.
+
+    Attributes:
+        words: keys of the brands of one word.
     """
 
     def __init__(self, titles: Sequence[Title], min_items: int, common: frozenset[str]) -> None:
@@ -50,6 +54,7 @@ class Brands:
             shorter = name[:-1]
             if shorter in self._names and starts[name] >= ALWAYS * starts[shorter]:
                 del self._names[shorter]
+        self.words = frozenset(name[0] for name in self._names if len(name) == 1)
 
     def find(self, title: Title) -> tuple[list[str], tuple[int, int, int]]:
         """The brand of a title, shortest name first ("oxo", "oxo good grips"), as spelt there.
@@ -87,9 +92,9 @@ class Brands:
             return last not in self._common and last not in NAME_BEGINNINGS
         if name[:-1] in self._names:
             share = starts[name] / starts[name[:-1]]
-            if last in self._common:
-                return share >= ALWAYS
-            return share >= FOLLOWS or starts[name] >= BOUND * anywhere[(last,)]
+            own = starts[name] / anywhere[(last,)]
+            least = ALWAYS if last in self._common else FOLLOWS
+            return own >= LOOSE and (share >= least or (own >= BOUND and last not in self._common))
         # Words that are no brand by themselves: "green mountain", but not "organic green".
         return starts[name] >= BOUND * anywhere[(last,)]
 

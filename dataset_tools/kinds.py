@@ -50,8 +50,8 @@ class Kinds:
         titles: how each title begins (its brand or first word), and its runs.
         min_items: titles that a kind must end a run of.
         materials: keys of words that no kind starts with, such as "steel".
-        modifiers: keys of words that are no kind by themselves, such as materials and colours:
-            "glass" is one in "wine glass", not in "salad bowl, glass".
+        modifiers: keys of words that are no kind by themselves, such as materials, colours and
+            brands: "glass" is one in "wine glass", not in "salad bowl, glass".
     """
 
     def __init__(

@@ -2,10 +2,10 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from .model_encoder import ModelEncoder
 from .titles import tag_key
 
 SEED = 0
@@ -14,13 +14,22 @@ SAME = 0.95
 OPEN_TYPES = frozenset(["", "kind", "use"])
 """Types that an item may have without saying so: what it is, and what it is for. A brand, a colour
 or a diet that a title does not name is a guess."""
+SURE = 0.95
+"""Score from which an item that does not carry a tag may get it."""
 BLOCK = 256
 
 Scored = list[dict[str, float]]
 
 
+class TextEncoder(Protocol):
+    """What makes vectors of texts, as `ModelEncoder` does."""
+
+    def encode_texts(self, texts: Sequence[str], what: str) -> tuple[np.ndarray, int]:
+        """Vectors (n, d) float32, and how many texts were cut."""
+
+
 def embedding_scores(
-    encoder: ModelEncoder,
+    encoder: TextEncoder,
     texts: Sequence[str],
     tagged: Sequence[dict[str, float]],
     min_items: int,
@@ -40,8 +49,8 @@ def embedding_scores(
         tagged: the tags of each item with the scores of the rules.
         min_items: tags on fewer items are dropped.
         expand: up to so many tags of `OPEN_TYPES` go to an item that its text does not spell out:
-            the best of those that suit it as well as the half of their own items that they suit
-            best.
+            the best of those of a score of `SURE` or more that suit it as well as the half of
+            their own items that they suit best.
     """
     tagged, merged = _merge(encoder, tagged, min_items)
     names = sorted({tag for own in tagged for tag in own})
@@ -69,7 +78,7 @@ def embedding_scores(
         for at in own:
             scored[rows[at]][name] = float(scores[at])
         if expand and types[tag] in OPEN_TYPES and len(own):
-            near = scores >= np.median(scores[own])
+            near = scores >= max(SURE, float(np.median(scores[own])))
             near[own] = False
             for at in np.flatnonzero(near):
                 more[at].append((float(scores[at]), name))
@@ -120,7 +129,7 @@ def _curve(distances: _Distances, tags: np.ndarray) -> tuple[float, float]:
 
 
 def _merge(
-    encoder: ModelEncoder, tagged: Sequence[dict[str, float]], min_items: int
+    encoder: TextEncoder, tagged: Sequence[dict[str, float]], min_items: int
 ) -> tuple[Scored, int]:
     """Tags of one type that say the same become the most frequent of them; how many went."""
     spread: Counter[str] = Counter()
