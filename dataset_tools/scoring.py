@@ -54,17 +54,16 @@ def embedding_scores(
     """
     tagged, merged = _merge(encoder, tagged, min_items)
     names = sorted({tag for own in tagged for tag in own})
-    rows = np.flatnonzero([bool(text) for text in texts])
-    if not names or not len(rows):
+    rows = [row for row, text in enumerate(texts) if text]
+    if not names or not rows:
         return tagged, "embedding: no tag or no text to score"
     items, _ = encoder.encode_texts([texts[row] for row in rows], "items")
     tags, _ = encoder.encode_texts([_split(name)[1] for name in names], "tags")
     place = {name: at for at, name in enumerate(names)}
-    carried = [np.array([place[tag] for tag in tagged[row]], dtype=np.int64) for row in rows]
     carriers: list[list[int]] = [[] for _ in names]
-    for at, own in enumerate(carried):
-        for tag in own:
-            carriers[tag].append(at)
+    for at, row in enumerate(rows):
+        for name in tagged[row]:
+            carriers[place[name]].append(at)
     types = np.array([_split(name)[0] for name in names])
     distances = _Distances(_unit(items), _unit(tags), carriers)
     curves = {kind: _curve(distances, np.flatnonzero(types == kind)) for kind in set(types)}
@@ -74,13 +73,13 @@ def embedding_scores(
         name = names[tag]
         scale, shift = curves[types[tag]]
         scores = 1 / (1 + np.exp(-(scale * standing + shift)))
-        own = np.array(carriers[tag], dtype=np.int64)
-        for at in own:
+        of_tag = carriers[tag]
+        for at in of_tag:
             scored[rows[at]][name] = float(scores[at])
-        if expand and types[tag] in OPEN_TYPES and len(own):
-            near = scores >= max(SURE, float(np.median(scores[own])))
-            near[own] = False
-            for at in np.flatnonzero(near):
+        if expand and types[tag] in OPEN_TYPES and of_tag:
+            near = scores >= max(SURE, float(np.median(scores[of_tag])))
+            near[of_tag] = False
+            for at in np.flatnonzero(near).tolist():
                 more[at].append((float(scores[at]), name))
     added = 0
     for row, found in zip(rows, more, strict=True):
@@ -155,16 +154,14 @@ def _merge(
         vectors, _ = encoder.encode_texts([_split(shown[key])[1] for key in keys], "tags")
         vectors = _unit(vectors)
         for at, key in enumerate(keys):
-            nearest = vectors[:at] @ vectors[at]
-            same = np.flatnonzero(nearest >= SAME)
-            into[key] = into[keys[same[0]]] if len(same) else key
+            same = np.flatnonzero(vectors[:at] @ vectors[at] >= SAME).tolist()
+            into[key] = into[keys[same[0]]] if same else key
     merged: Scored = []
     for own in tagged:
         kept: dict[str, float] = {}
         for tag, score in own.items():
-            key = into.get(tag_key(tag))
-            if key is not None:
-                kept[shown[key]] = max(score, kept.get(shown[key], 0.0))
+            if (name := into.get(tag_key(tag))) is not None:
+                kept[shown[name]] = max(score, kept.get(shown[name], 0.0))
         merged.append(kept)
     return merged, sum(key != other for key, other in into.items())
 
