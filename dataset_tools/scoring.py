@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .titles import tag_key
+from .titles import split_tag, tag_key
 
 SEED = 0
 SAME = 0.95
@@ -58,13 +58,13 @@ def embedding_scores(
     if not names or not rows:
         return tagged, "embedding: no tag or no text to score"
     items, _ = encoder.encode_texts([texts[row] for row in rows], "items")
-    tags, _ = encoder.encode_texts([_split(name)[1] for name in names], "tags")
+    tags, _ = encoder.encode_texts([split_tag(name)[1] for name in names], "tags")
     place = {name: at for at, name in enumerate(names)}
     carriers: list[list[int]] = [[] for _ in names]
     for at, row in enumerate(rows):
         for name in tagged[row]:
             carriers[place[name]].append(at)
-    types = np.array([_split(name)[0] for name in names])
+    types = np.array([split_tag(name)[0] for name in names])
     distances = _Distances(_unit(items), _unit(tags), carriers)
     curves = {kind: _curve(distances, np.flatnonzero(types == kind)) for kind in set(types)}
     scored = [dict(own) for own in tagged]
@@ -145,13 +145,13 @@ def _merge(
     into: dict[str, str] = {}
     by_type: dict[str, list[str]] = defaultdict(list)
     for key in sorted(shown, key=lambda key: (-spread[key], key)):
-        by_type[_split(key)[0]].append(key)
+        by_type[split_tag(key)[0]].append(key)
     for kind, keys in by_type.items():
         if kind not in OPEN_TYPES:
             # Steps such as "4-8 oz" and "8-16 oz" look alike to an encoder.
             into.update((key, key) for key in keys)
             continue
-        vectors, _ = encoder.encode_texts([_split(shown[key])[1] for key in keys], "tags")
+        vectors, _ = encoder.encode_texts([split_tag(shown[key])[1] for key in keys], "tags")
         vectors = _unit(vectors)
         for at, key in enumerate(keys):
             same = np.flatnonzero(vectors[:at] @ vectors[at] >= SAME).tolist()
@@ -164,12 +164,6 @@ def _merge(
                 kept[shown[name]] = max(score, kept.get(shown[name], 0.0))
         merged.append(kept)
     return merged, sum(key != other for key, other in into.items())
-
-
-def _split(tag: str) -> tuple[str, str]:
-    """Type and value of "brand: bodum"; a tag without a type has "" for it."""
-    kind, colon, value = tag.partition(": ")
-    return (kind, value) if colon else ("", tag)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

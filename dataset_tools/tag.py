@@ -13,12 +13,11 @@ from .encode import TEXT_FIELDS, item_texts
 from .model_encoder import ModelEncoder
 from .responses import Responses, read_responses, write_retry
 from .scoring import embedding_scores
-from .summary import table
+from .tag_report import answers_report, tags_report
 from .titles import tag_key
 
 SOURCES = ("categories", "attributes", "responses")
 SCORERS = ("rules", "embedding")
-MOST_FREQUENT = 15
 LEAST_SCORE = 0.0001
 MOST_TAGS = 100
 """Tags an item may have before the encoder scores them."""
@@ -96,8 +95,8 @@ def tag_dataset(
     write_tags(files.tags, dict(zip(items[ITEM], tags, strict=True)))
     if answers is not None:
         write_retry(files.tags_retry, answers.retry)
-        lines.insert(0, _answers_report(answers, files.tags_retry))
-    return "\n".join([*lines, _report(items[DOMAIN].tolist(), tags), str(files.tags)])
+        lines.insert(0, answers_report(answers, files.tags_retry))
+    return "\n".join([*lines, tags_report(items[DOMAIN].tolist(), tags), str(files.tags)])
 
 
 def choose_tags(
@@ -172,49 +171,3 @@ def _cut(ranked: Sequence[Sequence[str]], max_tags: int, min_items: int) -> list
                 kept[item].remove(key)
                 fill(item)
     return kept
-
-
-def _report(domains: list[str], tags: list[dict[str, float]]) -> str:
-    names = list(dict.fromkeys(domains))
-    counts = {name: Counter[str]() for name in names}
-    items, tagged, given = Counter[str](), Counter[str](), Counter[str]()
-    for domain, own in zip(domains, tags, strict=True):
-        counts[domain].update(own.keys())
-        items[domain] += 1
-        tagged[domain] += bool(own)
-        given[domain] += len(own)
-    everything: Counter[str] = sum(counts.values(), Counter())
-    shared = [tag for tag in everything if sum(tag in counts[name] for name in names) > 1]
-    rows: list[list[object]] = [
-        [name, items[name], items[name] - tagged[name], len(counts[name]), f"{mean:.1f}"]
-        for name in names
-        for mean in [given[name] / max(items[name], 1)]
-    ]
-    rows.append(
-        [
-            "all",
-            items.total(),
-            items.total() - tagged.total(),
-            len(everything),
-            f"{given.total() / max(items.total(), 1):.1f}",
-        ]
-    )
-    lines = [table(["domain", "items", "without tags", "different tags", "tags an item"], rows)]
-    lines.append(f"tags of more than one domain: {len(shared):,}")
-    most = [(f"in {name}", counts[name]) for name in names]
-    bridges = Counter({tag: everything[tag] for tag in shared})
-    for what, counter in [*most, ("in more than one domain", bridges)]:
-        top = sorted(counter.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_FREQUENT]
-        lines.append(f"most frequent {what}: " + ", ".join(f"{t} ({n:,})" for t, n in top))
-    return "\n".join(lines)
-
-
-def _answers_report(answers: Responses, retry: Path) -> str:
-    read = sum(1 for own in answers.candidates if own)
-    lines = [f"{answers.answers:,} answers: tags of {read:,} of {len(answers.candidates):,} items"]
-    lines += [f"  {n:,} × {reason}" for reason, n in answers.problems.most_common() if n]
-    if answers.dropped_tags:
-        lines.append(f"  {answers.dropped_tags:,} list members dropped: too long, or no word")
-    if answers.retry:
-        lines.append(f"  {len(answers.retry):,} items to ask again: {retry.name}")
-    return "\n".join(lines)

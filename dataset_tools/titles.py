@@ -35,6 +35,12 @@ def tag_key(tag: str) -> str:
     return " ".join(_singular(word) for word in plain.split())
 
 
+def split_tag(tag: str) -> tuple[str, str]:
+    """Type and value of "brand: bodum"; a tag without a type has "" for it."""
+    kind, colon, value = tag.partition(": ")
+    return (kind, value) if colon else ("", tag)
+
+
 @cache
 def read_title(title: str) -> tuple[tuple[Word, ...], ...]:
     """The parts of a title, which commas, brackets and the like separate, as words.

@@ -34,10 +34,14 @@ def test_categories_and_attributes_of_the_small_data_set(small: Path) -> None:
     assert "Paper" in tags["y1"]
     assert all(0 < score <= 1 for own in tags.values() for score in own.values())
     assert re.search(r"^x +4 +1 ", report, re.MULTILINE)
+    # Domains, types: "kind: bag" is on two items of x and one of y.
+    assert re.search(r"^kind +1 +1 +3$", report, re.MULTILINE)
+    assert "most frequent kind: bag (3)" in report
 
 
 def test_categories_alone(small: Path) -> None:
-    tag_dataset(small, sources=["categories"], min_items=1)
+    report = tag_dataset(small, sources=["categories"], min_items=1)
+    assert not re.search("^type ", report, re.MULTILINE)
     tags = tags_of(small)
     assert set(tags["x1"]) == {"Bags", "Arts & Crafts"}
     assert set(tags["x3"]) == {"Yarn"}
