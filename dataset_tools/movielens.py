@@ -77,7 +77,8 @@ def build_ml100k(data_path: Path) -> Path:
             dataset_properties(list(MAIN_GENRES), LEAVE_ONE_OUT),
             "recbole_tema.dataset_tools.movielens.build_ml100k(DATA_PATH)",
         )
-        tag_dataset(folder)
+        # A film's title says nothing of its kind, as a product's does.
+        tag_dataset(folder, sources=["categories"])
         encode_dataset(folder)
     return target
 

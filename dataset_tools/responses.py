@@ -11,8 +11,9 @@ from recbole_tema.formats import ITEM, FormatError, atomic_write
 
 from .answers import parse_answer
 from .bad_rows import BadRows
-from .keywords import inverse_frequency, tag_key
+from .categories import inverse_frequency
 from .reading import read_json_lines
+from .titles import tag_key
 
 NO_ANSWER = "no answer for this item"
 UNKNOWN_ITEM = "answer for an item that the data set does not have"

@@ -1,4 +1,4 @@
-"""Tags of the items from keywords, categories and LLM answers, to ``NAME.tags.jsonl``."""
+"""Tags of the items from categories, titles and LLM answers, to ``NAME.tags.jsonl``."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,13 +7,20 @@ from pathlib import Path
 
 from recbole_tema.formats import DOMAIN, ITEM, DatasetFiles, FormatError, read_items, write_tags
 
-from .keywords import keyword_candidates, tag_key
+from .attributes import attribute_candidates
+from .categories import category_candidates
+from .encode import TEXT_FIELDS, item_texts
+from .model_encoder import ModelEncoder
 from .responses import Responses, read_responses, write_retry
-from .summary import table
+from .scoring import embedding_scores
+from .tag_report import answers_report, tags_report
+from .titles import tag_key
 
-SOURCES = ("keywords", "responses")
-MOST_FREQUENT = 15
+SOURCES = ("categories", "attributes", "responses")
+SCORERS = ("rules", "embedding")
 LEAST_SCORE = 0.0001
+MOST_TAGS = 100
+"""Tags an item may have before the encoder scores them."""
 
 
 def tag_dataset(
@@ -23,36 +30,62 @@ def tag_dataset(
     sources: Sequence[str] | None = None,
     max_tags: int = 8,
     min_items: int = 2,
+    scorer: str = "rules",
+    model: str | None = None,
+    expand: int = 0,
+    batch_size: int = 64,
+    device: str = "cpu",
 ) -> str:
     """Write the tags of all items of a data set and return a report for people.
 
     Args:
         folder: data set folder.
         responses: JSON lines of LLM answers; what cannot be read goes to ``NAME.tags.retry.jsonl``.
-        sources: "keywords", "responses" or both; by default responses when given, else keywords.
-            With both, the second fills the places that the first leaves free, and a tag that both
-            know takes the higher score.
+        sources: some of "categories", "attributes" (of titles) and "responses"; by default
+            responses when given, else the other two. With several, each fills the places that
+            those before it leave free, and a tag that two know takes the higher score.
         max_tags: tags an item keeps, those of the highest scores.
         min_items: a tag must be on so many items.
+        scorer: "rules", which score by rarity, or "embedding": a text encoder scores instead.
+        model: folder or hub name of the text encoder.
+        expand: with the encoder, up to so many tags an item that its text does not spell out.
+        batch_size: texts at a time.
+        device: of torch, such as "cpu" or "cuda".
     """
     files = DatasetFiles(folder)
     files.check()
-    chosen = list(sources or (["responses"] if responses else ["keywords"]))
+    chosen = list(sources or (["responses"] if responses else ["categories", "attributes"]))
     if not set(chosen) <= set(SOURCES):
-        raise FormatError(f"--source {','.join(chosen)}: expected {' or '.join(SOURCES)}")
+        raise FormatError(f"--source {','.join(chosen)}: expected some of {', '.join(SOURCES)}")
     if ("responses" in chosen) != (responses is not None):
         raise FormatError("--source responses and --responses FILE go together")
     if max_tags < 1 or min_items < 1:
         raise FormatError("--max-tags and --min-items must be 1 or more")
+    if scorer not in SCORERS:
+        raise FormatError(f"--scorer {scorer}: expected one of {', '.join(SCORERS)}")
+    if (scorer == "embedding") != (model is not None):
+        raise FormatError("--scorer embedding and --model FOLDER|NAME go together")
+    if expand < 0 or (expand and scorer != "embedding"):
+        raise FormatError("--expand N takes a number above 0 and --scorer embedding")
     items = read_items(files.items)
     candidates: list[list[dict[str, float]]] = []
     answers: Responses | None = None
     for source in chosen:
-        if source == "keywords":
-            candidates.append(keyword_candidates(items, min_items))
+        if source == "categories":
+            candidates.append(category_candidates(items))
+        elif source == "attributes":
+            candidates.append(attribute_candidates(items, min_items))
         elif responses is not None:
             answers = read_responses(responses, items[ITEM].tolist())
             candidates.append(answers.candidates)
+    lines = []
+    if model is not None:
+        encoder = ModelEncoder(model, device, batch_size)
+        texts = item_texts(items, TEXT_FIELDS)
+        joined = choose_tags(candidates, MOST_TAGS, min_items)
+        scored, line = embedding_scores(encoder, texts, joined, min_items, expand)
+        candidates = [scored]
+        lines.append(line)
     tags = choose_tags(candidates, max_tags, min_items)
     if not any(tags):
         raise FormatError(
@@ -62,10 +95,8 @@ def tag_dataset(
     write_tags(files.tags, dict(zip(items[ITEM], tags, strict=True)))
     if answers is not None:
         write_retry(files.tags_retry, answers.retry)
-    lines = [_report(items[DOMAIN].tolist(), tags), str(files.tags)]
-    if answers is not None:
-        lines.insert(0, _answers_report(answers, files.tags_retry))
-    return "\n".join(lines)
+        lines.insert(0, answers_report(answers, files.tags_retry))
+    return "\n".join([*lines, tags_report(items[DOMAIN].tolist(), tags), str(files.tags)])
 
 
 def choose_tags(
@@ -140,49 +171,3 @@ def _cut(ranked: Sequence[Sequence[str]], max_tags: int, min_items: int) -> list
                 kept[item].remove(key)
                 fill(item)
     return kept
-
-
-def _report(domains: list[str], tags: list[dict[str, float]]) -> str:
-    names = list(dict.fromkeys(domains))
-    counts = {name: Counter[str]() for name in names}
-    items, tagged, given = Counter[str](), Counter[str](), Counter[str]()
-    for domain, own in zip(domains, tags, strict=True):
-        counts[domain].update(own.keys())
-        items[domain] += 1
-        tagged[domain] += bool(own)
-        given[domain] += len(own)
-    everything: Counter[str] = sum(counts.values(), Counter())
-    shared = [tag for tag in everything if sum(tag in counts[name] for name in names) > 1]
-    rows: list[list[object]] = [
-        [name, items[name], items[name] - tagged[name], len(counts[name]), f"{mean:.1f}"]
-        for name in names
-        for mean in [given[name] / max(items[name], 1)]
-    ]
-    rows.append(
-        [
-            "all",
-            items.total(),
-            items.total() - tagged.total(),
-            len(everything),
-            f"{given.total() / max(items.total(), 1):.1f}",
-        ]
-    )
-    lines = [table(["domain", "items", "without tags", "different tags", "tags an item"], rows)]
-    lines.append(f"tags of more than one domain: {len(shared):,}")
-    most = [(f"in {name}", counts[name]) for name in names]
-    bridges = Counter({tag: everything[tag] for tag in shared})
-    for what, counter in [*most, ("in more than one domain", bridges)]:
-        top = sorted(counter.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_FREQUENT]
-        lines.append(f"most frequent {what}: " + ", ".join(f"{t} ({n:,})" for t, n in top))
-    return "\n".join(lines)
-
-
-def _answers_report(answers: Responses, retry: Path) -> str:
-    read = sum(1 for own in answers.candidates if own)
-    lines = [f"{answers.answers:,} answers: tags of {read:,} of {len(answers.candidates):,} items"]
-    lines += [f"  {n:,} × {reason}" for reason, n in answers.problems.most_common() if n]
-    if answers.dropped_tags:
-        lines.append(f"  {answers.dropped_tags:,} list members dropped: too long, or no word")
-    if answers.retry:
-        lines.append(f"  {len(answers.retry):,} items to ask again: {retry.name}")
-    return "\n".join(lines)

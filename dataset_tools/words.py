@@ -24,3 +24,14 @@ SENTENCE_WORDS = _words("""
     it its may must not please should sorry that the there therefore these they this those was we
     were which will would you your
 """)
+
+SHOP_WORDS = _words("""
+    assorted assortment bonus brand classic collection cubic deluxe design edition favorite flavor
+    flavored flavour flavoured genuine gourmet line model new original premium pro professional
+    quality replacement selection series set size sized special style super ultimate unit value
+    variety version
+""")
+
+NAME_BEGINNINGS = _words("""
+    chef dr el la le les los miss mr mrs ms san santa st uncle
+""")

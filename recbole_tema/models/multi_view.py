@@ -185,12 +185,17 @@ class MultiViewRecommender(SequentialRecommender):
 
         A sum of weighted similarities is the dot product of concatenated vectors.
         """
-        if self.settings.fusion != "score":
+        if not self._adds_scores():
             return vectors
         if is_query:
             weights = self._mixture()
             vectors = [vector * weights[m] for m, vector in enumerate(vectors)]
         return [torch.cat(vectors, dim=-1)]
+
+    def _adds_scores(self) -> bool:
+        """Whether the streams' similarities are added: score, and early with tags apart."""
+        fusion = self.settings.fusion
+        return fusion == "score" or (fusion == "early" and len(self.streams) > 1)
 
     def _mixture(self) -> Tensor:
         """(M,) the weights of the streams: α, β, 1 - α - β of eq. 8."""

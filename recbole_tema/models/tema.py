@@ -20,7 +20,8 @@ class TEMA(LLMEMF):
 
     e_tag(i) = Σ_t w_it E_tag[t] / Σ_t w_it enriches the item representation (Figure 2):
     ``tag_fusion: add`` adds it to the item vector, ``gate`` scales the item vector by it, and
-    ``modality`` makes it a fourth modality beside id, image and text.
+    ``modality`` makes it a fourth modality beside id, image and text; with ``fusion: early`` one
+    beside their sum, whose similarity is added to that of the sum.
     """
 
     modality_names = MODALITIES
@@ -52,8 +53,11 @@ class TEMA(LLMEMF):
             weighted=flag(config, "weighted_tags"),
             trainable=flag(config, "train_tag_embedding"),
         )
-        if fusion == "modality" or not modalities:
-            return self.streams_of({**modalities, TAG: tag})
+        if not modalities:
+            return self.streams_of({TAG: tag})
+        if fusion == "modality":
+            # Apart from the sum of the others too, or it would be the same as "add".
+            return {**self.streams_of(modalities), TAG: Stream([tag])}
         # Into the item vector: the sum of all modalities, or with several streams that of the id.
         streams = self.streams_of(modalities)
         host = ID if ID in streams else next(iter(streams))

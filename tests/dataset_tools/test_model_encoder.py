@@ -17,6 +17,7 @@ from transformers import (
     CLIPTokenizer,
 )
 
+from recbole_tema.dataset_tools.cli import main
 from recbole_tema.dataset_tools.encode import encode_dataset
 from recbole_tema.dataset_tools.model_encoder import ModelEncoder
 from recbole_tema.formats import (
@@ -24,6 +25,7 @@ from recbole_tema.formats import (
     FormatError,
     read_features,
     read_items,
+    read_tags,
     write_items,
 )
 
@@ -222,3 +224,25 @@ def test_minilm_knows_what_is_alike(shared_dir: Path) -> None:
     vectors, _ = encoder.encode_texts(texts, "text")
     assert vectors.shape == (3, 384)
     assert vectors[0] @ vectors[1] > 0.5 > vectors[0] @ vectors[2]
+
+
+def test_an_encoder_scores_tags(
+    small: Path, bert: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tag", str(small)]) == 0
+    by_rules = read_tags(DatasetFiles(small).tags)
+    call = ["tag", str(small), "--scorer", "embedding", "--model", str(bert)]
+    assert main(call) == 0
+    assert "0 tags added to items" in capsys.readouterr().out
+    found = read_tags(DatasetFiles(small).tags)
+    assert {item: set(own) for item, own in found.items()} == {
+        item: set(own) for item, own in by_rules.items()
+    }
+    assert found != by_rules
+    first = DatasetFiles(small).tags.read_bytes()
+    assert main([*call, "--batch-size", "1"]) == 0
+    again = read_tags(DatasetFiles(small).tags)
+    for item, own in found.items():
+        assert again[item] == pytest.approx(own, abs=2e-4)
+    assert main(call) == 0
+    assert DatasetFiles(small).tags.read_bytes() == first

@@ -1,4 +1,4 @@
-"""Tags from keywords and from answers."""
+"""Tags from categories, titles and answers."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recbole_tema.dataset_tools.keywords import inverse_frequency, tag_key
+from recbole_tema.dataset_tools.categories import inverse_frequency
 from recbole_tema.dataset_tools.tag import choose_tags, tag_dataset
 from recbole_tema.formats import DatasetFiles, FormatError, read_items, read_tags
 
@@ -17,52 +17,36 @@ def tags_of(folder: Path) -> dict[str, dict[str, float]]:
     return read_tags(files.tags, read_items(files.items)["item_id"].tolist())
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("Bags", "bag"),
-        ("Berries", "berry"),
-        ("Boxes", "box"),
-        ("Tea  Pots", "tea pot"),
-        ("watches", "Watch"),
-    ],
-)
-def test_spellings_of_one_tag(one: str, other: str) -> None:
-    assert tag_key(one) == tag_key(other)
-
-
-@pytest.mark.parametrize("word", ["glass", "bus", "iris", "gas"])
-def test_words_that_only_look_like_plurals(word: str) -> None:
-    assert tag_key(word) in (word, "gas")
-
-
 def test_inverse_frequency_by_hand() -> None:
     # Three items with tags: "art" is on all three, in two spellings, "pen" on one.
     weights = inverse_frequency([["Arts"], ["art", "Pen"], ["Art"], []])
     assert weights == pytest.approx({"art": math.log(2) / math.log(4), "pen": 1.0})
 
 
-def test_keywords_of_the_small_data_set(small: Path) -> None:
+def test_categories_and_attributes_of_the_small_data_set(small: Path) -> None:
     report = tag_dataset(small)
     tags = tags_of(small)
-    # Of the words cotton, red, bag, paper and wool are on two items, of the pairs "cotton bag";
-    # "12 oz" is no tag. The most frequent spelling of bag/bags is shown.
-    assert set(tags["x2"]) == {"cotton", "red", "Bags", "cotton bag"}
-    assert set(tags["x3"]) == {"wool"}
+    # "bag" ends titles that begin with cotton, red and paper; cotton, wool and paper are materials.
+    # "12 oz" is on one item only.
+    assert set(tags["x1"]) == {"Bags", "kind: bag", "material: cotton", "colour: red"}
+    assert set(tags["x2"]) == set(tags["x1"])
     assert tags["x4"] == {}
-    assert set(tags["y1"]) == {"Paper", "Bags"}
+    assert "Paper" in tags["y1"]
     assert all(0 < score <= 1 for own in tags.values() for score in own.values())
-    assert re.search(r"^x +4 +1 +5 ", report, re.MULTILINE)
-    # cotton, bag, wool
-    assert "tags of more than one domain: 3" in report
+    assert re.search(r"^x +4 +1 ", report, re.MULTILINE)
+    # Domains, types: "kind: bag" is on two items of x and one of y.
+    assert re.search(r"^kind +1 +1 +3$", report, re.MULTILINE)
+    assert "most frequent kind: bag (3)" in report
 
 
-def test_min_items_one_keeps_pairs_and_phrases(small: Path) -> None:
-    tag_dataset(small, min_items=1, max_tags=20)
+def test_categories_alone(small: Path) -> None:
+    report = tag_dataset(small, sources=["categories"], min_items=1)
+    assert not re.search("^type ", report, re.MULTILINE)
     tags = tags_of(small)
-    assert set(tags["x3"]) == {"wool", "Yarn", "wool yarn"}
-    # The comma parts "bag" from "red"; the category of two words is one tag.
-    assert set(tags["x1"]) == {"cotton", "red", "Bags", "cotton bag", "Arts & Crafts"}
+    assert set(tags["x1"]) == {"Bags", "Arts & Crafts"}
+    assert set(tags["x3"]) == {"Yarn"}
+    # Of the six items with categories two have Bags, three Paper.
+    assert tags["x2"] == {"Bags": pytest.approx(0.5 + 0.5 * math.log(4) / math.log(7), abs=1e-4)}
 
 
 def test_choose_tags_keeps_the_best_and_the_frequent() -> None:
@@ -153,19 +137,29 @@ def test_a_full_set_of_answers_leaves_no_retry_file(small: Path, write) -> None:
 
 def test_both_sources(small: Path, write) -> None:
     path = responses(write, [("x1", '["Gift", "Bags"]'), ("x3", '["Gift", "Yarn"]')])
-    tag_dataset(small, responses=path, sources=["responses", "keywords"])
+    tag_dataset(small, responses=path, sources=["responses", "categories"])
     tags = tags_of(small)
-    assert set(tags["x1"]) == {"Gift", "Bags", "cotton", "red", "cotton bag"}
-    assert set(tags["x3"]) == {"Gift", "wool"}
+    assert set(tags["x1"]) == {"Gift", "Bags"}
+    assert set(tags["x2"]) == {"Bags"}
+    assert set(tags["x3"]) == {"Gift"}
 
 
 def test_settings_that_do_not_go_together(small: Path, write) -> None:
     with pytest.raises(FormatError, match="go together"):
         tag_dataset(small, sources=["responses"])
-    with pytest.raises(FormatError, match="expected keywords or responses"):
+    with pytest.raises(FormatError, match="expected some of categories, attributes, responses"):
         tag_dataset(small, sources=["magic"])
     with pytest.raises(FormatError, match="must be 1 or more"):
         tag_dataset(small, max_tags=0)
+    with pytest.raises(FormatError, match="expected one of rules, embedding"):
+        tag_dataset(small, scorer="magic")
+    with pytest.raises(FormatError, match="--model FOLDER"):
+        tag_dataset(small, scorer="embedding")
+    with pytest.raises(FormatError, match="--model FOLDER"):
+        tag_dataset(small, model="somewhere")
+    for expand, scorer, model in ((1, "rules", None), (-1, "embedding", "somewhere")):
+        with pytest.raises(FormatError, match="--expand N"):
+            tag_dataset(small, scorer=scorer, model=model, expand=expand)
     with pytest.raises(FormatError, match="no answers in it"):
         tag_dataset(small, responses=write("empty.jsonl", ""))
 

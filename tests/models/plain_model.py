@@ -166,7 +166,8 @@ class Plain:
                     if vector is not None
                 }
             )
-        if self.settings.fusion == "score":
+        apart = self.settings.fusion == "early" and len(z) > 1
+        if self.settings.fusion == "score" or apart:
             summed: dict[int, float] = {}
             for weight, of_stream in zip(weights, z, strict=True):
                 for item, value in of_stream.items():

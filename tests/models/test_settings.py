@@ -92,6 +92,15 @@ def test_weights_without_effect_are_told(tiny_dataset, config_of, caplog):
     assert "modality_weights: those of ['id'] have no effect" in caplog.text
 
 
+def test_tags_as_a_modality_stay_apart_from_the_sum(tiny_dataset, config_of):
+    config = config_of("TEMA", tiny_dataset(), fusion="early", tag_fusion="modality")
+    model = config.model_class(config, CrossDomainDataset(config))
+    assert {name: len(each.modalities) for name, each in model.streams.items()} == {
+        "early": 3,
+        "tag": 1,
+    }
+
+
 def test_a_summed_item_vector_has_no_stand_in_for_a_missing_part(tiny_dataset, config_of):
     tiny = tiny_dataset(absent={"text": ("f1",)})
     for fusion, expected in (("early", 0), ("score", 1)):
