@@ -50,7 +50,7 @@ def test_tags_share_the_space_of_the_texts(small: Path) -> None:
     tags = read_features(files.features("tag"), vocabulary)
     texts = read_features(files.features("text"))
     assert tags.dims == texts.dims
-    wool = texts.vectors @ tags.vectors[vocabulary.index("wool")]
+    wool = texts.vectors @ tags.vectors[vocabulary.index("material: wool")]
     assert {items["item_id"][row] for row in np.argsort(-wool)[:2]} == {"x3", "y3"}
 
 
