@@ -18,7 +18,7 @@ QUICK = [
     *("--dataset", "tiny", "--candidates", "uni4", "--epochs=1", "--train_batch_size=32"),
     *("--show_progress=false", "--MAX_ITEM_LIST_LENGTH=5", "--gpu_id=", "--n_negatives=4"),
 ]
-WITH_TIMES = {"timing.json", "cost.md", "cost.csv", "cost.tex"}
+WITH_TIMES = {"timing.json", "cost.md", "cost.csv", "cost.tex", "report.html"}
 
 
 def contents(folder):

@@ -23,7 +23,9 @@ WITHOUT = "without"
 """In a row of an ablation file: modalities that are taken out of the full model's."""
 _NAMES = {ID: "ids", IMAGE: "image vectors", TEXT: "text vectors", TAG: "tags"}
 # Settings that say nothing where an item has no tags.
-_OF_TAGS = ("shuffle_tags", "tag_fusion", "train_tag_embedding", "weighted_tags")
+_OF_TAGS = ("shuffle_tags", "tag_fusion", "tag_vectors", "train_tag_embedding", "weighted_tags")
+# Settings that say nothing where events have no times.
+_OF_TIMES = ("shuffle_ties", "time_knots")
 
 Entries = dict[str, dict[str, Any]]
 """{what is changed: settings}"""
@@ -220,6 +222,8 @@ def _for_data(settings: Mapping[str, Any], base: TEMAConfig) -> tuple[str, dict[
             return "nothing else is left of an item", settings
     if set(settings) & set(_OF_TAGS) and not (TAG in there and TAG in modalities):
         return f"{name if TAG not in there else 'the full model'} has no tags", settings
+    if set(settings) & set(_OF_TIMES) and not files.inter.is_file():
+        return f"{name} has no times", settings
     return "", settings
 
 
@@ -246,8 +250,8 @@ def _computed(config: TEMAConfig) -> str:
         settings["modalities"] = sorted(set(modalities) & there)
         if TAG not in settings["modalities"]:
             settings = {key: each for key, each in settings.items() if key not in _OF_TAGS}
-        elif (config["fusion"], config["tag_fusion"]) == ("early", "modality"):
-            settings["tag_fusion"] = "add"  # all are added anyway
         if TEXT not in settings["modalities"]:
             settings.pop("text_features", None)
+    if not DatasetFiles(Path(config["data_path"])).inter.is_file():
+        settings = {key: each for key, each in settings.items() if key not in _OF_TIMES}
     return json.dumps(settings, sort_keys=True)

@@ -80,7 +80,7 @@ def test_frozen_features_are_neither_trained_nor_saved(tiny_dataset, build, batc
 @pytest.mark.parametrize("trainable", [True, False])
 def test_tag_vectors_start_from_the_texts_of_the_tags(tiny_dataset, config_of, trainable):
     tiny = tiny_dataset()
-    config = config_of("TEMA", tiny, train_tag_embedding=trainable)
+    config = config_of("TEMA", tiny, train_tag_embedding=trainable, tag_vectors="text")
     model = config.model_class(config, CrossDomainDataset(config))
     embedding = next(module for module in model.modules() if type(module).__name__ == "TagModality")
     names = sorted(tiny.vectors["tag"])

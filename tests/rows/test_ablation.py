@@ -159,10 +159,18 @@ def test_what_the_data_set_lacks_is_left_out(tiny_dataset, ablate, caplog):
     assert told["id + tags"] == "tiny has no tags"
     assert [each.what for each in changed] == [
         *("full model", "id alone", "merged view alone", "single-domain views alone"),
-        *("without attention", "mixture of probabilities", "sum of scores"),
+        *("without attention", "without calendar time", "latest weights"),
+        *("ties in the order of the file", "sum of probabilities"),
+        *("mixture of probabilities", "sum of scores"),
     ]
     assert "TEMA (without tags) is left out: tiny has no tags" in caplog.messages
     assert LeftOut("TEMA", "without tags", "tiny has no tags") in left_out
+
+
+def test_histories_that_come_split_have_no_times(tiny_dataset, ablate):
+    own = [{"a": {"time_knots": 0}}, {"b": {"shuffle_ties": False, "n_layers": 2}}]
+    _, _, left_out = ablate(tiny_dataset(split="pre_split"), ["TEMA"], own)
+    assert reasons(left_out) == dict.fromkeys("ab", "tiny has no times")
 
 
 def test_without_what_the_full_model_lacks(tiny_dataset, ablate):
@@ -186,8 +194,6 @@ def test_rows_that_come_down_to_the_same_are_run_once(tiny_dataset, ablate):
         {"two": {"n_layers": 2}},
         {"two again": {"n_layers": 2, "weighted_tags": True}},
         {"other order": {"modalities": ["tag", "text", "id"]}},
-        # With early fusion all vectors are added, whatever tags are called.
-        {"tags as modality": {"tag_fusion": "modality"}},
         {"in a mixture": {"tag_fusion": "modality", "fusion": "mixture"}},
         {"in the id": {"fusion": "mixture"}},
     ]
@@ -196,7 +202,6 @@ def test_rows_that_come_down_to_the_same_are_run_once(tiny_dataset, ablate):
         "as it is": "on tiny the same as 'full model'",
         "two again": "on tiny the same as 'two'",
         "other order": "on tiny the same as 'full model'",
-        "tags as modality": "on tiny the same as 'full model'",
     }
     assert list(found.configs) == ["TEMA", "TEMA (two)", "TEMA (in a mixture)", "TEMA (in the id)"]
 
