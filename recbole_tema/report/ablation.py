@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from recbole_tema.evaluation.metrics import MRR, TOPK
-from recbole_tema.formats import atomic_write
-from recbole_tema.report.layout import ABSENT
+from recbole_tema.report.layout import ABSENT, write_forms
 from recbole_tema.report.rendering import Layout, to_latex, to_markdown
 from recbole_tema.report.results import RunResult
 from recbole_tema.report.significance import (
@@ -90,14 +89,12 @@ def write_ablation(
         rows = [each for each in changed if each.label in own.models]
         found = differences(results, rows, table.candidates, topk)
         layout = _layout(own, rows, left_out, found)
-        for suffix, text in (
-            ("md", to_markdown(own, layout)),
-            ("csv", _to_csv(own, rows, found)),
-            ("tex", to_latex(own, layout)),
-        ):
-            paths.append(Path(folder) / f"ablation_{table.candidates}.{suffix}")
-            with atomic_write(paths[-1]) as beside:
-                beside.write_text(text, encoding="utf-8", newline="")
+        texts = {
+            "md": to_markdown(own, layout),
+            "csv": _to_csv(own, rows, found),
+            "tex": to_latex(own, layout),
+        }
+        paths += write_forms(folder, f"ablation_{table.candidates}", texts)
     return paths
 
 

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from recbole_tema.formats import atomic_write
-from recbole_tema.report.layout import latex_lines, latex_name, markdown_lines, markdown_name
+from recbole_tema.report.layout import (
+    latex_lines,
+    latex_name,
+    markdown_lines,
+    markdown_name,
+    write_forms,
+)
 from recbole_tema.report.results import RunResult
 
 COST_COLUMNS = ("model", "measure", "mean", "std", "seeds")
@@ -33,13 +38,8 @@ def write_costs(folder: Path, results: Iterable[RunResult]) -> list[Path]:
     in seconds and bytes, unrounded. GPU memory is left out where none was measured.
     """
     by_model = _by_model(results)
-    tables = {"md": _to_markdown, "csv": _to_csv, "tex": _to_latex}
-    paths = []
-    for suffix, render in tables.items():
-        paths.append(Path(folder) / f"cost.{suffix}")
-        with atomic_write(paths[-1]) as beside:
-            beside.write_text(render(by_model), encoding="utf-8", newline="")
-    return paths
+    texts = {"md": _to_markdown(by_model), "csv": _to_csv(by_model), "tex": _to_latex(by_model)}
+    return write_forms(folder, "cost", texts)
 
 
 def cost_table(results: Iterable[RunResult]) -> tuple[str, list[str], list[list[str]]]:

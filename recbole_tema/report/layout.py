@@ -1,6 +1,9 @@
 """Rows of texts as tables of Markdown and LaTeX, and names that mean nothing else there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from recbole_tema.formats import atomic_write
 
 ABSENT = "–"
 _LATEX_ESCAPES = str.maketrans(
@@ -22,6 +25,16 @@ def latex_name(name: str) -> str:
 def markdown_name(name: str) -> str:
     """``name`` for Markdown to show as it is."""
     return name.translate(_MARKDOWN_ESCAPES)
+
+
+def write_forms(folder: Path, stem: str, texts: Mapping[str, str]) -> list[Path]:
+    """Write one table in several forms, {suffix: text}; returns their paths."""
+    paths = []
+    for suffix, text in texts.items():
+        paths.append(Path(folder) / f"{stem}.{suffix}")
+        with atomic_write(paths[-1]) as beside:
+            beside.write_text(text, encoding="utf-8", newline="")
+    return paths
 
 
 def aligned(rows: Sequence[Sequence[str]], names: int = 1) -> list[list[str]]:

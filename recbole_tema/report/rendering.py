@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from recbole_tema.formats import atomic_write
 from recbole_tema.report.layout import (
     ABSENT,
     aligned,
@@ -17,6 +16,7 @@ from recbole_tema.report.layout import (
     latex_name,
     markdown_lines,
     markdown_name,
+    write_forms,
 )
 from recbole_tema.report.significance import write_tests
 from recbole_tema.report.tables import DECIMALS, LEVELS, Table
@@ -161,13 +161,10 @@ def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
 
     Beside them ``tests_MODE.csv``, where there are tests.
     """
-    renderers = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
     paths = []
     for table in tables:
-        for suffix, render in renderers.items():
-            paths.append(Path(folder) / f"table_{table.candidates}.{suffix}")
-            with atomic_write(paths[-1]) as beside:
-                beside.write_text(render(table), encoding="utf-8", newline="")
+        texts = {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table)}
+        paths += write_forms(folder, f"table_{table.candidates}", texts)
         if table.tests:
             paths.append(write_tests(folder, table.candidates, table.tests))
     return paths

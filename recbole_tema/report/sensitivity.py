@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recbole_tema.evaluation.metrics import MRR, TOPK
-from recbole_tema.formats import ALL_DOMAINS, atomic_write, file_name_of
+from recbole_tema.formats import ALL_DOMAINS, file_name_of
 from recbole_tema.report.drawing import (
     COLOURS,
     DASHES,
@@ -24,6 +24,7 @@ from recbole_tema.report.drawing import (
     save,
     shared_legend,
 )
+from recbole_tema.report.layout import write_forms
 from recbole_tema.report.rendering import Layout, to_latex, to_markdown
 from recbole_tema.report.results import RunResult
 from recbole_tema.report.tables import Table
@@ -117,14 +118,12 @@ def write_sweeps(
                 continue
             own = table.of_rows(point.label for point in points)
             layout = _layout(sweep, points)
-            for suffix, text in (
-                ("md", to_markdown(own, layout)),
-                ("csv", _to_csv(own, sweep, points)),
-                ("tex", to_latex(own, layout)),
-            ):
-                paths.append(Path(folder) / f"{stem}.{suffix}")
-                with atomic_write(paths[-1]) as beside:
-                    beside.write_text(text, encoding="utf-8", newline="")
+            texts = {
+                "md": to_markdown(own, layout),
+                "csv": _to_csv(own, sweep, points),
+                "tex": to_latex(own, layout),
+            }
+            paths += write_forms(folder, stem, texts)
             picture = _write_picture(Path(folder) / f"{stem}.png", own, sweep, points)
             paths += [picture] if picture else []
     return paths
