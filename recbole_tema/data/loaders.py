@@ -157,7 +157,8 @@ def data_preparation(
     histories, valid, test = dataset.split()
 
     events = _events(dataset, histories)
-    dataset.gives_times = windows and histories.times is not None
+    reads_times = windows and bool(config["time_knots"])
+    dataset.gives_times = reads_times and histories.times is not None
     train_set = dataset.with_rows(_training_rows(config, dataset, histories, events), events)
     if reads_histories and flag(config, "shuffle_ties") and histories.times is not None:
         train_set.shuffle_ties_of(histories)

@@ -12,6 +12,7 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.data.sequences import Floats
 from recbole_tema.models.calendar import CalendarTime
 from recbole_tema.models.items import Modality, Stream, TagModality
 from recbole_tema.models.layers import Packing
@@ -71,7 +72,8 @@ class MultiViewRecommender(SequentialRecommender):
             nn.ModuleList(settings.encoder(stream.dim) for stream in streams.values())
             for _ in range(1 if settings.share_encoder else 3)
         )
-        self.times_before, self.times_behind = self._calendars(dataset), self._calendars(dataset)
+        times = dataset.training_times() if settings.time_knots else None
+        self.times_before, self.times_behind = self._calendars(times), self._calendars(times)
         if settings.torch_compile:
             for encoders in self.encoders:
                 for encoder in cast(nn.ModuleList, encoders):
@@ -111,9 +113,8 @@ class MultiViewRecommender(SequentialRecommender):
             return {"early": Stream(list(modalities.values()))}
         return {name: Stream([modality]) for name, modality in modalities.items()}
 
-    def _calendars(self, dataset: CrossDomainDataset) -> nn.ModuleList:
+    def _calendars(self, times: Floats | None) -> nn.ModuleList:
         """One calendar a stream; none where they are switched off or the data has no times."""
-        times = dataset.training_times() if self.settings.time_knots else None
         if times is None:
             return nn.ModuleList()
         knots = self.settings.time_knots
