@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from recbole_tema.evaluation.metrics import MRR, TOPK
-from recbole_tema.report.layout import ABSENT, write_forms
-from recbole_tema.report.rendering import Layout, to_latex, to_markdown
+from recbole_tema.report.layout import ABSENT
+from recbole_tema.report.rendering import Layout, write_table
 from recbole_tema.report.results import RunResult
 from recbole_tema.report.significance import (
     DIGITS,
@@ -89,12 +89,8 @@ def write_ablation(
         rows = [each for each in changed if each.label in own.models]
         found = differences(results, rows, table.candidates, topk)
         layout = _layout(own, rows, left_out, found)
-        texts = {
-            "md": to_markdown(own, layout),
-            "csv": _to_csv(own, rows, found),
-            "tex": to_latex(own, layout),
-        }
-        paths += write_forms(folder, f"ablation_{table.candidates}", texts)
+        as_csv = _to_csv(own, rows, found)
+        paths += write_table(folder, f"ablation_{table.candidates}", own, as_csv, layout)
     return paths
 
 

@@ -156,6 +156,14 @@ def to_text(table: Table, width: int = 120) -> str:
     return f"{caption_of(table, 'marked *')}\n\n{whole}\n"
 
 
+def write_table(
+    folder: Path, stem: str, table: Table, as_csv: str, layout: Layout | None = None
+) -> list[Path]:
+    """Write ``STEM.md``, ``.csv`` (the text ``as_csv``) and ``.tex``; returns their paths."""
+    texts = {"md": to_markdown(table, layout), "csv": as_csv, "tex": to_latex(table, layout)}
+    return write_forms(folder, stem, texts)
+
+
 def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
     """Write ``table_MODE.md``, ``.csv`` and ``.tex`` for each table; returns their paths.
 
@@ -163,8 +171,7 @@ def write_tables(folder: Path, tables: Iterable[Table]) -> list[Path]:
     """
     paths = []
     for table in tables:
-        texts = {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table)}
-        paths += write_forms(folder, f"table_{table.candidates}", texts)
+        paths += write_table(folder, f"table_{table.candidates}", table, to_csv(table))
         if table.tests:
             paths.append(write_tests(folder, table.candidates, table.tests))
     return paths

@@ -24,8 +24,7 @@ from recbole_tema.report.drawing import (
     save,
     shared_legend,
 )
-from recbole_tema.report.layout import write_forms
-from recbole_tema.report.rendering import Layout, to_latex, to_markdown
+from recbole_tema.report.rendering import Layout, write_table
 from recbole_tema.report.results import RunResult
 from recbole_tema.report.tables import Table
 
@@ -117,13 +116,8 @@ def write_sweeps(
             if not points:
                 continue
             own = table.of_rows(point.label for point in points)
-            layout = _layout(sweep, points)
-            texts = {
-                "md": to_markdown(own, layout),
-                "csv": _to_csv(own, sweep, points),
-                "tex": to_latex(own, layout),
-            }
-            paths += write_forms(folder, stem, texts)
+            as_csv = _to_csv(own, sweep, points)
+            paths += write_table(folder, stem, own, as_csv, _layout(sweep, points))
             picture = _write_picture(Path(folder) / f"{stem}.png", own, sweep, points)
             paths += [picture] if picture else []
     return paths
