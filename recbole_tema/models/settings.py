@@ -1,5 +1,6 @@
 """The settings that LLM-EMF and TEMA-LLM share, checked once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +63,7 @@ class ModelSettings:
             ValueError: naming the key, what came and what was expected.
         """
         for key, choices in _CHOICES.items():
-            if config[key] not in choices:
-                raise ValueError(f"{key}: expected one of {choices}, got {config[key]!r}")
+            choice(config, key, choices)
         views = _list(config, "views")
         if not views or set(views) - set(VIEWS):
             raise ValueError(f"views: expected some of {VIEWS}, got {views}")
@@ -140,6 +140,17 @@ class ModelSettings:
             self.dropout,
             self.attn_dropout,
         )
+
+
+def choice(config: Config, key: str, choices: Sequence[str]) -> str:
+    """A setting that is one of ``choices``.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    if config[key] not in choices:
+        raise ValueError(f"{key}: expected one of {choices}, got {config[key]!r}")
+    return config[key]
 
 
 def whole_number(config: Config, key: str) -> int:

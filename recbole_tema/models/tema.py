@@ -9,7 +9,7 @@ from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.item_features import shuffled_tags
 from recbole_tema.models.items import ID, MODALITIES, TAG, Stream, TagModality
 from recbole_tema.models.llmemf import LLMEMF
-from recbole_tema.models.settings import whole_number
+from recbole_tema.models.settings import choice, whole_number
 
 TAG_FUSIONS = ("add", "gate", "modality")
 TAG_VECTORS = ("random", "text")
@@ -37,18 +37,15 @@ class TEMA(LLMEMF):
             if not modalities:
                 raise ValueError(f"modalities: data set {config['dataset']} has none of {wanted}")
             return self.streams_of(modalities)
-        fusion = config["tag_fusion"]
-        if fusion not in TAG_FUSIONS:
-            raise ValueError(f"tag_fusion: expected one of {TAG_FUSIONS}, got {fusion!r}")
+        fusion = choice(config, "tag_fusion", TAG_FUSIONS)
         if config["shuffle_tags"] is not None:
             number = whole_number(config, "shuffle_tags")
             tags = shuffled_tags(tags, dataset.item_domain, number)
             self.logger.info(f"the tags are shuffled between items (shuffle_tags: {number})")
-        start = config["tag_vectors"]
-        if start not in TAG_VECTORS:
-            raise ValueError(f"tag_vectors: expected one of {TAG_VECTORS}, got {start!r}")
+        if choice(config, "tag_vectors", TAG_VECTORS) == "random":
+            tags = replace(tags, vectors=None)
         tag = TagModality(
-            replace(tags, vectors=None) if start == "random" else tags,
+            tags,
             self.settings.embedding_size,
             weighted=flag(config, "weighted_tags"),
             trainable=flag(config, "train_tag_embedding"),
