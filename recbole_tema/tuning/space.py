@@ -48,6 +48,17 @@ class Range:
         """The value of the setting from what a study has kept of it."""
         return json.loads(kept) if self.kind == "choice" else kept
 
+    def kept(self, value: Any) -> Any:
+        """What a study keeps of a value; None for one that is not tried."""
+        if self.kind == "choice":
+            text = json.dumps(value, default=str)
+            return text if text in map(json.dumps, self.values) else None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        low, high = self.values
+        whole = self.kind != "int" or (value - low) % self.step == 0
+        return value if low <= value <= high and whole else None
+
 
 @dataclass(frozen=True)
 class Space:
@@ -60,6 +71,11 @@ class Space:
     def suggest(self, trial: "Trial") -> dict[str, Any]:
         """The settings that the trial is to take, those that are tuned."""
         return {key: each.suggest(trial, key) for key, each in self.ranges.items()}
+
+    def start(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """What a study keeps of those of the settings that lie in their ranges."""
+        kept = {key: each.kept(settings.get(key)) for key, each in self.ranges.items()}
+        return {key: value for key, value in kept.items() if value is not None}
 
     def values(self, kept: Mapping[str, Any]) -> dict[str, Any]:
         """Settings from the parameters that a study has kept of a trial, in the file's order."""

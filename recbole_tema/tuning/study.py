@@ -23,8 +23,9 @@ from optuna.trial import FrozenTrial, TrialState
 HEARTBEAT, GRACE = 5, 60
 # Seconds between looks at trials of other processes, when there is nothing else to do.
 POLL = 1.0
-# A trial is compared with the median of the earlier ones from this epoch and this trial on.
-WARM_UP_EPOCHS, WARM_UP_TRIALS = 5, 5
+# From this trial on the sampler learns from the earlier ones, and from this epoch of it on it is
+# compared with their median.
+WARM_UP_TRIALS, WARM_UP_EPOCHS = 5, 5
 # When nothing else has happened so many errors in a row end the study.
 ERRORS = 3
 DATABASE = "study.db"
@@ -57,6 +58,7 @@ class ModelStudy:
         model: names the study.
         identity: what trials need in common to be compared, as values that JSON can hold.
         bigger: whether a bigger value is better.
+        start: parameters of the first trial, as the study keeps them; the sampler draws the others.
         seed: of the sampler. One process draws the same trials whether or not it was stopped.
 
     Raises:
@@ -64,7 +66,13 @@ class ModelStudy:
     """
 
     def __init__(
-        self, folder: Path, model: str, identity: dict[str, Any], bigger: bool, seed: int
+        self,
+        folder: Path,
+        model: str,
+        identity: dict[str, Any],
+        bigger: bool,
+        start: dict[str, Any],
+        seed: int,
     ) -> None:
         self.database = folder / DATABASE
         self.model, self.bigger, self._seed = model, bigger, seed
@@ -86,6 +94,8 @@ class ModelStudy:
                 load_if_exists=True,
             )
             self._check(json.loads(json.dumps(identity)))
+            if not self._study.trials:
+                self._study.enqueue_trial(start)
 
     def _check(self, identity: dict[str, Any]) -> None:
         then = self._study.user_attrs.get(_IDENTITY)
@@ -209,15 +219,19 @@ class ModelStudy:
         """How many trials count and how many run, after those that were killed are put back."""
         with _quietly():
             fail_stale_trials(self._study)
-        running, long_ago = 0, datetime.now() - timedelta(seconds=GRACE)
-        for trial in self._study.get_trials(states=(TrialState.RUNNING,)):
+        counted, running, long_ago = 0, 0, datetime.now() - timedelta(seconds=GRACE)
+        # Read once: a trial that ends meanwhile is not to be in both numbers.
+        for trial in self._study.trials:
+            counted += _counts(trial)
+            if trial.state != TrialState.RUNNING:
+                continue
             begun = trial.datetime_start
             # Killed between its beginning and its first sign of life.
             if not trial.params and begun is not None and begun < long_ago:
                 self._study.tell(trial.number, state=TrialState.FAIL)
             else:
                 running += 1
-        return self.counted(), running
+        return counted, running
 
     def _give_up_if_all_fail(self, trials: int) -> None:
         own = [each for each in self._study.trials if _counts(each)]
@@ -256,7 +270,7 @@ def _counts(trial: FrozenTrial) -> bool:
 def _sampler(seed: int) -> TPESampler:
     with _quietly():
         # constant_liar: away from what other processes try at the moment.
-        return TPESampler(seed=seed, constant_liar=True)
+        return TPESampler(n_startup_trials=WARM_UP_TRIALS, seed=seed, constant_liar=True)
 
 
 @contextlib.contextmanager

@@ -47,7 +47,8 @@ def tune_models(
 ) -> dict[str, Path]:
     """Look for the settings with the best ``valid_metric``, for one or several models in turn.
 
-    Every model gets as many trials; ``max_train_seconds`` limits each of them. The same call goes
+    Every model gets as many trials; ``max_train_seconds`` limits each of them. The first takes the
+    settings as they are, as far as they lie in the space. The same call goes
     on with a study that was stopped, until as many trials count, and several at once share one.
     The test cases are not ranked.
 
@@ -159,7 +160,8 @@ class _Tuning:
         validation_metric(self._base, data.domains)
         bigger, metric = self._base["valid_metric_bigger"], str(self._base["valid_metric"])
         seed = self._base["seed"]
-        study = ModelStudy(self._folder, self.model, self._identity(data), bigger, seed)
+        start = self.space.start(plain_settings(self._base))
+        study = ModelStudy(self._folder, self.model, self._identity(data), bigger, start, seed)
         search = Search(self.space, self._dataset, data.checksum(), metric, self._command)
 
         def report() -> None:

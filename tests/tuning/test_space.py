@@ -96,6 +96,19 @@ def test_what_is_refused(space_of, text, expected):
     assert "space.yaml: " in str(refusal.value)
 
 
+def test_settings_inside_the_ranges_are_where_a_study_starts(space_of):
+    space = space_of(
+        "a: {choice: [[1.0, 0.0], no, gelu]}\nb: {float: [0, 1]}\nc: {log: [1e-4, 1e-2]}\n"
+        "d: {int: [2, 8], step: 3}\ne: 4\n"
+    )
+    inside = {"a": [1.0, 0.0], "b": 1, "c": 0.001, "d": 5, "e": 5, "f": 6}
+    assert space.start(inside) == {"a": "[1.0, 0.0]", "b": 1, "c": 0.001, "d": 5}
+    assert space.values(space.start(inside)) == {"a": [1.0, 0.0], "b": 1, "c": 0.001, "d": 5}
+    assert space.start({"a": False})["a"] == "false"
+    assert space.start({"a": "relu", "b": 1.1, "c": True, "d": 4}) == {}
+    assert space.start({"d": 11, "b": "0.5"}) == {}
+
+
 def test_where_a_space_is_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shipped = properties_dir() / "tune" / "TEMA.yaml"

@@ -21,9 +21,10 @@ def train(settings, after_epoch):
 
 @pytest.fixture
 def study_in(tmp_path):
-    def make(name="folder", model="M", identity=None, bigger=True, seed=3):
+    def make(name="folder", model="M", identity=None, bigger=True, start=None, seed=3):
         (tmp_path / name).mkdir(exist_ok=True)
-        return ModelStudy(tmp_path / name, model, identity or {"data": "abc"}, bigger, seed)
+        identity = identity or {"data": "abc"}
+        return ModelStudy(tmp_path / name, model, identity, bigger, start or {}, seed)
 
     return make
 
@@ -54,8 +55,31 @@ def test_the_best_trial_comes_first(study_in):
     assert least.best().value == min(trial.params["x"] for trial in least.trials())
 
 
+def test_the_first_trial_starts_where_it_is_told(study_in):
+    start = {"x": 0.125, "n": 7}
+    run(study_in(start=start), 1)
+    assert tried(study_in(start=start)) == [start]
+    run(study_in(start=start), 3)
+    first, *others = tried(study_in())
+    assert first == start
+    assert start not in others
+    run(study_in("half", start={"n": 7}), 2)
+    assert tried(study_in("half"))[0]["n"] == 7
+
+
+def test_a_killed_first_trial_starts_there_again(study_in):
+    def interrupt(settings, after_epoch):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(study_in(start={"x": 0.125, "n": 7}), 1, interrupt)
+    run(study_in(), 2)
+    assert tried(study_in())[0] == {"x": 0.125, "n": 7}
+    assert len(tried(study_in())) == 2
+
+
 def test_a_study_in_two_parts_is_the_study_in_one(study_in):
-    """Beyond the sampler's ten random trials."""
+    """Beyond the sampler's random trials."""
     whole = study_in("whole")
     run(whole, 13)
     for trials in (4, 11, 13, 5):

@@ -231,7 +231,7 @@ def test_two_processes_share_one_study(here):
     table = rows("shared/trials-SASRec.csv")
     assert sorted(row["number"] for row in table) == ["0", "1", "2", "3", "4"]
     assert {row["state"] for row in table} == {"complete"}
-    assert len({row["learning_rate"] for row in table}) == 5
+    assert len({row["learning_rate"] for row in table}) == 5, table
 
 
 # ---- refusals --------------------------------------------------------------------------------
