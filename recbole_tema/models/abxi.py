@@ -50,7 +50,8 @@ class ABXI(QueryRecommender):
     interest out of the merged view, adapted to the target's domain by its iLoRA; a projector of
     each domain takes the specific interest out of its own view. Their sum is the query.
     Task-guided alignment: a position whose target lies in a domain is joined with the state
-    that this domain's view had reached before it.
+    that this domain's view had reached before it. Positions count from the end of a view, as in its
+    authors' code: a state in training knows how many events follow it in its row, not which.
 
     Args:
         config: see ``properties/model/ABXI.yaml``.
@@ -97,7 +98,7 @@ class ABXI(QueryRecommender):
         for view in (X, Y, MERGED):
             keep = torch.ones_like(domains, dtype=torch.bool) if view == MERGED else domains == view
             packing, last = events.packing.view(keep)
-            h = self.dropout(vectors[keep] + self.positions(packing.position))
+            h = self.dropout(vectors[keep] + self.positions(packing.later))
             h = self.attention_norm(h + self.dropout(self.attention(h, packing)))
             adapted = self.dropout(self.feed_forward(h)) + self.dropout(self.dlora[view](h))
             views[view] = View([self.view_norm[view](h + adapted)], last, [])

@@ -53,6 +53,12 @@ class Packing:
         return int(self.position.max()) + 1 if len(self.position) else 1
 
     @cached_property
+    def later(self) -> Tensor:
+        """(T,) how many events of its sequence come after each event."""
+        lengths = torch.bincount(self.row, minlength=self.n_rows)
+        return lengths[self.row] - 1 - self.position
+
+    @cached_property
     def steps(self) -> tuple[Tensor, Tensor]:
         """The order in which a recurrent network takes the events.
 

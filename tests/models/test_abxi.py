@@ -54,9 +54,13 @@ def attended(model, vectors):
 
 
 def view_states(model, items, view):
-    """(state after the last event of the view, or None) for each event of the history."""
+    """(state after the last event of the view, or None) for each event of the history.
+
+    Positions count from the end: the last event of the view has the first position vector.
+    """
     own = [item for item in items if view == MERGED or model.item_domain[item] == view]
-    vectors = [model.items.weight[item] + model.positions.weight[t] for t, item in enumerate(own)]
+    places = model.positions.weight[: len(own)].flip(0)
+    vectors = [model.items.weight[item] + place for item, place in zip(own, places, strict=True)]
     states = [
         norm(model.view_norm[view], h + swiglu(model.feed_forward, h) + lora(model.dlora[view], h))
         for h in attended(model, vectors)
