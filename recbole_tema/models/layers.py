@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+POSITIONS = ("start", "end", "none")
+
 
 @dataclass(frozen=True)
 class Packing:
@@ -180,7 +182,9 @@ class SequenceEncoder(nn.Module):
 
     Args:
         dim: d.
-        max_length: positions that can be told apart; 0: none are.
+        max_length: positions that can be told apart.
+        positions: ``start``: a vector for each place counted from the first event; ``end``: from
+            the last, as where padding is in front; ``none``.
         n_layers, n_heads, inner_size, dropout, attn_dropout: of the blocks.
     """
 
@@ -188,6 +192,7 @@ class SequenceEncoder(nn.Module):
         self,
         dim: int,
         max_length: int,
+        positions: str,
         n_layers: int,
         n_heads: int,
         inner_size: int,
@@ -195,7 +200,8 @@ class SequenceEncoder(nn.Module):
         attn_dropout: float,
     ) -> None:
         super().__init__()
-        self.positions = nn.Embedding(max_length, dim) if max_length else None
+        self.positions = None if positions == "none" else nn.Embedding(max_length, dim)
+        self.from_end = positions == "end"
         self.norm = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(
@@ -205,7 +211,7 @@ class SequenceEncoder(nn.Module):
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """(T, d) item vectors to (T, d) states."""
         if self.positions is not None:
-            x = x + self.positions(packing.position)
+            x = x + self.positions(packing.later if self.from_end else packing.position)
         x = self.dropout(self.norm(x))
         for block in self.blocks:
             x = block(x, packing)

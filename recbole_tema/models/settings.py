@@ -9,7 +9,7 @@ from recbole.config import Config
 
 from recbole_tema.config import flag
 from recbole_tema.models.items import MODALITIES
-from recbole_tema.models.layers import SequenceEncoder
+from recbole_tema.models.layers import POSITIONS, SequenceEncoder
 from recbole_tema.models.losses import IMPLEMENTATIONS
 
 _CHOICES = {
@@ -18,6 +18,7 @@ _CHOICES = {
     "view_join": ("probabilities", "log_probabilities", "vectors"),
     "feature_projection": ("linear", "none"),
     "merged_candidates": ("domain", "all"),
+    "positions": POSITIONS,
     "loss_implementation": IMPLEMENTATIONS,
 }
 VIEWS = ("single", "merged")
@@ -44,7 +45,7 @@ class ModelSettings:
     n_layers: int
     n_heads: int
     inner_size: int
-    positions: bool
+    positions: str
     time_knots: int
     max_length: int
     dropout: float
@@ -106,7 +107,7 @@ class ModelSettings:
             n_layers=int(at_least(config, "n_layers", 0)),
             n_heads=int(at_least(config, "n_heads", 1)),
             inner_size=int(at_least(config, "inner_size", 0)),
-            positions=flag(config, "positions"),
+            positions=config["positions"],
             time_knots=_time_knots(config),
             max_length=int(at_least(config, "MAX_ITEM_LIST_LENGTH", 1)),
             dropout=float(at_least(config, "hidden_dropout_prob", 0)),
@@ -133,7 +134,8 @@ class ModelSettings:
         """A fresh encoder for vectors of length ``dim``."""
         return SequenceEncoder(
             dim,
-            self.max_length if self.positions else 0,
+            self.max_length,
+            self.positions,
             self.n_layers,
             self.n_heads,
             self.inner_size,
@@ -143,10 +145,11 @@ class ModelSettings:
 
 
 def sequence_encoder(config: Config, dim: int) -> SequenceEncoder:
-    """A fresh encoder with positions, as the settings have it."""
+    """A fresh encoder, as the settings have it."""
     return SequenceEncoder(
         dim,
         int(at_least(config, "MAX_ITEM_LIST_LENGTH", 1)),
+        choice(config, "positions", POSITIONS),
         int(at_least(config, "n_layers", 0)),
         int(at_least(config, "n_heads", 1)),
         int(at_least(config, "inner_size", 0)),

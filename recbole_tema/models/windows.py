@@ -1,10 +1,14 @@
 """RecBole's SASRec and GRU4Rec, trained at every position of a history at once."""
 
+from recbole.config import Config
 from recbole.data.interaction import Interaction
-from torch import Tensor
+from torch import Tensor, nn
 
 from recbole_tema.compat import anomaly_detection_kept
+from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.models.layers import POSITIONS
 from recbole_tema.models.query import QueryRecommender
+from recbole_tema.models.settings import choice
 from recbole_tema.models.views import Events
 
 with anomaly_detection_kept():
@@ -46,8 +50,38 @@ class EveryPosition(QueryRecommender):
         return states[at]
 
 
+class FromTheEnd(nn.Embedding):
+    """Position vectors counted from the last event of a row, which RecBole counts from the first.
+
+    Attributes:
+        lengths: (B,) of the rows; to be set first.
+    """
+
+    lengths: Tensor
+
+    def forward(self, places: Tensor) -> Tensor:
+        """(B, L), from 0 on, to (B, L, d)."""
+        return super().forward((self.lengths[:, None] - 1 - places).clamp(min=0))
+
+
 class SASRecWindows(EveryPosition, SASRec):
-    """SASRec (Kang and McAuley, ICDM 2018), which its authors train so too."""
+    """SASRec (Kang and McAuley, ICDM 2018), which its authors train so too.
+
+    Args:
+        config: ``positions``, beside what RecBole's SASRec reads.
+        dataset: domains.
+    """
+
+    def __init__(self, config: Config, dataset: CrossDomainDataset) -> None:
+        super().__init__(config, dataset)
+        if choice(config, "positions", POSITIONS[:2]) == "end":
+            weight = self.position_embedding.weight
+            self.position_embedding: nn.Embedding = FromTheEnd.from_pretrained(weight, freeze=False)
+
+    def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
+        """As RecBole's; with the rows' lengths for their positions."""
+        self.position_embedding.lengths = item_seq_len
+        return super().forward(item_seq, item_seq_len)
 
 
 class GRU4RecWindows(EveryPosition, GRU4Rec):

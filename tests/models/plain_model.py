@@ -1,7 +1,8 @@
 """LLM-EMF's and TEMA-LLM's eq. 2-12 in plain Python, history by history and view by view.
 
 It makes the list of each view, puts every prefix of it through the model's encoder alone and
-unpadded, takes the last state, and sums probabilities over the candidates one by one. It takes
+unpadded, takes the last state, and sums probabilities over the candidates one by one. Only where
+positions count from the end do the row's later events go through it too, as they have to. It takes
 features and tags from what was written to disk, by token. Only the encoder's own arithmetic is the
 model's (see test_layers.py).
 """
@@ -106,14 +107,19 @@ class Plain:
 
     # -- states, eq. 2 -------------------------------------------------------------------------
 
-    def states(self, events: list[int], view: int) -> list[torch.Tensor] | None:
+    def states(self, events: list[int], view: int, later: list[int]) -> list[torch.Tensor] | None:
         """For each stream h^v after these events of the whole history; None for an empty view."""
-        own = [item for item in events if view == 2 or self.domain(item) == view]
+
+        def of_view(items):
+            return [item for item in items if view == 2 or self.domain(item) == view]
+
+        own = of_view(events)
         if not own:
             return None
-        key = (view, *own)
+        behind = of_view(later) if self.settings.positions == "end" else []
+        key = (view, len(own), *own, *behind)
         if key not in self.known_states:
-            self.known_states[key] = self.new_states(own, view)
+            self.known_states[key] = self.new_states([*own, *behind], view, len(own) - 1)
         states = self.known_states[key]
         if not self.settings.time_knots:
             return states
@@ -123,11 +129,11 @@ class Plain:
             for state, calendar in zip(states, self.model.times_behind, strict=True)
         ]
 
-    def new_states(self, own: list[int], view: int) -> list[torch.Tensor]:
+    def new_states(self, own: list[int], view: int, at: int) -> list[torch.Tensor]:
         encoders = self.model.encoders[0 if self.settings.share_encoder else view]
         packing = Packing(torch.zeros(len(own), dtype=torch.long), torch.arange(len(own)), 1)
         return [
-            encoder(torch.stack([self.dated(m, stream, item) for item in own]), packing)[-1]
+            encoder(torch.stack([self.dated(m, stream, item) for item in own]), packing)[at]
             for m, (stream, encoder) in enumerate(
                 zip(self.model.streams.values(), encoders, strict=True)
             )
@@ -185,12 +191,14 @@ class Plain:
         both = view == 2 and self.settings.merged_candidates == "all"
         return self.everything if both else self.domains[domain]
 
-    def joined(self, events: list[int], domain: int, weights) -> list[torch.Tensor] | None:
+    def joined(
+        self, events: list[int], domain: int, weights, later: list[int]
+    ) -> list[torch.Tensor] | None:
         total = None
         for view, weight in zip((domain, 1 - domain, 2), weights, strict=True):
             if view not in self.settings.encoded_views:
                 continue
-            states = self.states(events, view)
+            states = self.states(events, view, later)
             if states is not None and weight:
                 states = [weight * state for state in states]
                 pairs = zip(total or [0] * len(states), states, strict=True)
@@ -205,13 +213,17 @@ class Plain:
         for inputs, target in rows:
             for at, following in enumerate([*inputs[1:], target], start=1):
                 number += 1
-                events, domain = inputs[:at], self.domain(following)
+                events, later, domain = inputs[:at], inputs[at:], self.domain(following)
                 if self.settings.view_join == "vectors":
-                    states = self.joined(events, domain, weights)
+                    states = self.joined(events, domain, weights, later)
                     terms = [(1.0, states, self.domains[domain])]
                 else:
                     terms = [
-                        (weights[view], self.states(events, view), self.candidates(view, domain))
+                        (
+                            weights[view],
+                            self.states(events, view, later),
+                            self.candidates(view, domain),
+                        )
                         for view in (domain, 2)
                         if view in self.settings.encoded_views
                     ]
@@ -229,7 +241,7 @@ class Plain:
         weights = self.settings.score_view_weights
         items = self.domains[domain]
         if self.settings.view_join == "vectors":
-            states = self.joined(inputs, domain, weights)
+            states = self.joined(inputs, domain, weights, [])
             if states is None:  # no view has anything to contribute
                 return [0.0] * len(items)
             p = self.probabilities(states, items)
@@ -239,7 +251,7 @@ class Plain:
         for view, weight in zip((domain, 1 - domain, 2), weights, strict=True):
             if view not in self.settings.encoded_views or not weight:
                 continue
-            states = self.states(inputs, view)
+            states = self.states(inputs, view, [])
             if states is not None:
                 p = self.probabilities(states, self.candidates(view, domain))
                 for item in items:

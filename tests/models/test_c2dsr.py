@@ -18,6 +18,7 @@ SETTINGS = {
     "inner_size": 5,
     "n_layers": 2,
     "n_heads": 1,
+    "positions": "start",  # so that a prefix alone has the states that it has in its history
     "prediction_weight": 0.6,
 }
 

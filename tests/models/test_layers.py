@@ -210,7 +210,7 @@ def test_block_adds_and_normalises(inner_size):
 @pytest.fixture
 def encoder() -> SequenceEncoder:
     torch.manual_seed(1)
-    return SequenceEncoder(6, 8, 2, 2, 5, 0.3, 0.3).double().eval()
+    return SequenceEncoder(6, 8, "start", 2, 2, 5, 0.3, 0.3).double().eval()
 
 
 def test_sequences_do_not_see_each_other(encoder):
@@ -241,12 +241,24 @@ def test_gradients_do_not_flow_back_from_the_future(encoder):
 
 def test_positions_can_be_switched_off():
     x = torch.randn(1, 6, dtype=torch.float64).expand(5, -1)
-    without = SequenceEncoder(6, 0, 1, 2, 5, 0.0, 0.0).double().eval()
+    without = SequenceEncoder(6, 5, "none", 1, 2, 5, 0.0, 0.0).double().eval()
     states = without(x, alone(5))
     torch.testing.assert_close(states, states[:1].expand(5, -1))
-    with_positions = SequenceEncoder(6, 5, 1, 2, 5, 0.0, 0.0).double().eval()
+    with_positions = SequenceEncoder(6, 5, "start", 1, 2, 5, 0.0, 0.0).double().eval()
     states = with_positions(x, alone(5))
     assert not torch.allclose(states, states[:1].expand(5, -1))
+
+
+def test_positions_count_from_either_end():
+    """The same vectors in reverse; two sequences of 3 and 2 events."""
+    x = torch.randn(5, 6, dtype=torch.float64)
+    packing = Packing.of(torch.tensor([[True, True, True], [False, True, True]]))
+    assert packing.later.tolist() == [2, 1, 0, 1, 0]
+    from_end = SequenceEncoder(6, 4, "end", 1, 2, 5, 0.0, 0.0).double().eval()
+    none = SequenceEncoder(6, 4, "none", 1, 2, 5, 0.0, 0.0).double().eval()
+    none.load_state_dict(from_end.state_dict(), strict=False)
+    places = from_end.positions.weight[[2, 1, 0, 1, 0]]
+    torch.testing.assert_close(from_end(x, packing), none(x + places, packing))
 
 
 def test_dropout_only_in_training(encoder):

@@ -111,7 +111,13 @@ def test_shared_encoders(tiny_dataset, check):
     assert len(model.encoders) == 1
 
 
-@pytest.mark.parametrize("settings", [{"n_layers": 0}, {"n_layers": 2}, {"positions": False}])
+@pytest.mark.parametrize("positions", ["start", "end", "none"])
+@pytest.mark.parametrize("views", [["single", "merged"], ["single"], ["merged"]])
+def test_positions(tiny_dataset, check, positions, views):
+    check("LLMEMF", tiny_dataset(), positions=positions, views=views)
+
+
+@pytest.mark.parametrize("settings", [{"n_layers": 0}, {"n_layers": 2}])
 def test_other_encoders(tiny_dataset, check, settings):
     check("LLMEMF", tiny_dataset(), **settings)
 

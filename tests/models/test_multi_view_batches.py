@@ -132,8 +132,13 @@ def test_a_loss_is_the_mean_over_all_positions_of_a_batch(tiny_dataset, build, b
     torch.testing.assert_close(model.calculate_loss(batch(rows)), apart / sum(sizes), **CLOSE)
 
 
-def test_what_follows_does_not_change_earlier_states(tiny_dataset, build):
-    model = build("LLMEMF", tiny_dataset())
+@pytest.mark.parametrize(
+    # From the end a state knows how many events of its view follow, but not which.
+    ("positions", "followed"),
+    [("start", []), ("none", []), ("end", [17, 4, 18])],
+)
+def test_what_follows_does_not_change_earlier_states(tiny_dataset, build, positions, followed):
+    model = build("LLMEMF", tiny_dataset(), positions=positions)
     tables, _ = model._item_tables()
 
     def states(items):
@@ -142,14 +147,15 @@ def test_what_follows_does_not_change_earlier_states(tiny_dataset, build):
         return {
             (view, at): [state[found.last[at]] for state in found.states]
             for view, found in views.items()
-            for at in range(len(items))
+            for at in range(3)
             if found.last[at] >= 0
         }
 
-    short, long = states([1, 14, 3]), states([1, 14, 3, 15, 2, 16])
-    assert set(short) < set(long)
-    for key, expected in short.items():
-        for found, state in zip(long[key], expected, strict=True):
+    some, others = states([1, 14, 3, *followed]), states([1, 14, 3, 15, 2, 16])
+    assert set(some) == set(others)
+    assert len(some) == 3 + 3 + 2, "both views of the first item's domain and the merged one"
+    for key, expected in some.items():
+        for found, state in zip(others[key], expected, strict=True):
             torch.testing.assert_close(found, state, **CLOSE)
 
 

@@ -41,7 +41,7 @@ from recbole_tema.data.dataset import CrossDomainDataset
         ({"shuffle_tags": True}, "shuffle_tags: expected a whole number from 0 on, or ~; got True"),
         ({"shuffle_tags": -1}, "shuffle_tags: expected a whole number"),
         ({"text_features": "llm"}, r"tiny\.text_llm\.safetensors: no such file"),
-        ({"positions": "off"}, "positions: expected True or False"),
+        ({"positions": "off"}, "positions: expected one of"),
         ({"share_encoder": 1}, "share_encoder: expected True or False"),
         ({"modalities": []}, "modalities"),
         ({"modalities": "id"}, "modalities: expected a list"),

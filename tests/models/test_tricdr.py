@@ -17,6 +17,7 @@ SETTINGS = {
     "n_layers": 2,
     "n_heads": 1,
     "attention_sizes": [4, 3],
+    "positions": "start",  # so that a prefix alone has the states that it has in its history
     "similarity": "cosine",
     "contrast_weight": 0.3,
     "pair_weights": [3, 1, 2],

@@ -80,6 +80,28 @@ def test_the_temperature_divides(pair, batch):
         torch.testing.assert_close(ours.domain_scores(fields, 0), 2 * plain)
 
 
+def test_positions_from_the_end_are_recboles_with_as_many_in_front(config_of, tiny_dataset, batch):
+    """Position vectors in reverse are the same model for a row as long as there are vectors."""
+    settings = {**SETTINGS["SASRec"], **PLAIN, "MAX_ITEM_LIST_LENGTH": 4}
+    models = {}
+    for positions in ("start", "end"):
+        config = config_of("SASRecWindows", tiny_dataset(), **settings, positions=positions)
+        models[positions] = config.model_class(config, CrossDomainDataset(config)).double().eval()
+    start, end = models["start"], models["end"]
+    end.load_state_dict(start.state_dict())
+    assert end.position_embedding.weight.requires_grad
+    with torch.no_grad():
+        start.position_embedding.weight.normal_()
+        end.position_embedding.weight.copy_(start.position_embedding.weight.flip(0))
+        rows = batch([([1, 13, 2, 14], 3), ([20, 21, 1, 15], 16)], width=4)
+        torch.testing.assert_close(end.calculate_loss(rows), start.calculate_loss(rows))
+        # A shorter row has its last event at the same place, so elsewhere for the other model.
+        short = batch([([1, 13], 2)], width=4)
+        assert not torch.allclose(end.calculate_loss(short), start.calculate_loss(short))
+        start.position_embedding.weight.copy_(end.position_embedding.weight[[1, 0, 2, 3]])
+        torch.testing.assert_close(end.calculate_loss(short), start.calculate_loss(short))
+
+
 def test_importing_them_does_not_slow_torch_down():
     """RecBole's models, once imported, leave anomaly detection switched on."""
     code = (
