@@ -1,5 +1,6 @@
 """C2DSR: contrastive cross-domain sequential recommendation."""
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.models.layers import Packing, init_weights
-from recbole_tema.models.query import QueryRecommender
+from recbole_tema.models.query import Candidates, QueryRecommender
 from recbole_tema.models.settings import at_least, sequence_encoder
 from recbole_tema.models.transitions import TransitionGraph, transitions
 from recbole_tema.models.views import MERGED, Events, View, X, Y, seen
@@ -101,6 +102,20 @@ class C2DSR(QueryRecommender):
         """λ: of the prediction's losses, beside 1 - λ of the infomax."""
         return self.outputs.weight.new_full((len(domains),), self.prediction_weight)
 
+    def domain_loss(
+        self,
+        states: dict[int, View],
+        domain: int,
+        at: Tensor,
+        targets: Tensor,
+        candidates: Candidates,
+        weights: Tensor,
+    ) -> Tensor:
+        """λ · (prediction from the sum of the views + prediction from the merged view alone)."""
+        queries = [self.queries(states, domain, at), states[MERGED].at(at)[0]]
+        twice = replace(candidates, targets=candidates.targets.repeat(2))
+        return self.cross_entropy(torch.cat(queries), twice, weights.repeat(2))
+
     def auxiliary_loss(
         self,
         interaction: Interaction,
@@ -108,18 +123,8 @@ class C2DSR(QueryRecommender):
         targets: Tensor,
         states: dict[int, View],
     ) -> Tensor:
-        """λ · prediction from the merged view alone + (1 - λ) · infomax of both domains."""
-        merged = states[MERGED]
-        cross = self.sum_over_domains(
-            events,
-            targets,
-            self.draw_negatives(),
-            lambda _, at, candidates, weights: self.cross_entropy(
-                merged.at(at)[0], candidates, weights
-            ),
-        )
-        cross = cross / self.loss_weight(interaction)
-        return cross + (1 - self.prediction_weight) * self.infomax(events, states)
+        """(1 - λ) · infomax of both domains."""
+        return (1 - self.prediction_weight) * self.infomax(events, states)
 
     def infomax(self, events: Events, states: dict[int, View]) -> Tensor:
         """Σ over domains of the mean over histories of -log D(r, z) - log(1 - D(r, ẑ)), a scalar.
@@ -127,29 +132,54 @@ class C2DSR(QueryRecommender):
         r is the mean of H^D, z that of H at the other domain's items, ẑ likewise where the items of
         D were random ones.
         """
-        packing, n_rows = events.packing, events.packing.n_rows
+        row, n_rows = events.packing.row, events.packing.n_rows
         domains = self.item_domain[events.items]
-        counts = [torch.bincount(packing.row[domains == each], minlength=n_rows) for each in (X, Y)]
+        of = [domains == each for each in (X, Y)]
+        counts = [torch.bincount(row[kept], minlength=n_rows) for kept in of]
         both = (counts[X] > 0) & (counts[Y] > 0)
-        twice = Packing(
-            torch.cat([packing.row, packing.row + n_rows]), packing.position.repeat(2), 2 * n_rows
-        )
-        changed = self._merged(self.corrupted(events.items).flatten(), twice).chunk(2)
+        changed = self._changed(events, both)
 
-        def mean(states: Tensor, domain: int) -> Tensor:
+        def mean(states: Tensor, rows: Tensor, domain: int) -> Tensor:
             """(R, d) of the states of a domain's items, for the histories that have both."""
-            rows = packing.row[domains == domain]
             total = states.new_zeros(n_rows, states.shape[1]).index_add(0, rows, states)
             return total[both] / counts[domain][both][:, None]
 
         merged = states[MERGED].states[0]
         loss = merged.new_zeros(())
         for domain, other in ((X, Y), (Y, X)):
-            own = mean(states[domain].states[0], domain)
-            for told, sign in ((merged, 1), (changed[domain], -1)):
-                score = self.discriminators[domain](own, mean(told[domains == other], other))
-                loss = loss - F.logsigmoid(sign * score).sum()
+            own = mean(states[domain].states[0], row[of[domain]], domain)
+            true = mean(merged[of[other]], row[of[other]], other)
+            for told, sign in ((true, 1), (mean(*changed[domain], other), -1)):
+                loss = loss - F.logsigmoid(sign * self.discriminators[domain](own, told)).sum()
         return loss / both.sum().clamp(min=1)
+
+    def _changed(self, events: Events, both: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """For each domain H at the other's items where its own were random ones, and their rows.
+
+        Only of the histories that have ``both`` (B,) domains, and these end with the other domain's
+        last item here: none of its states sees what comes behind.
+        """
+        packing, domains = events.packing, self.item_domain[events.items]
+        row, position = packing.row, packing.position
+        parts, wanted = [], []
+        for domain, items in zip((X, Y), self.corrupted(events.items), strict=True):
+            others = domains == 1 - domain
+            latest = row.new_full((packing.n_rows,), -1)
+            latest.scatter_reduce_(0, row[others], position[others], "amax")
+            kept = both[row] & (position <= latest[row])
+            parts.append((items[kept], row[kept] + domain * packing.n_rows, position[kept]))
+            wanted.append(others[kept])
+        items, rows, positions = map(torch.cat, zip(*parts, strict=True))
+        changed = self._merged(items, Packing(rows, positions, 2 * packing.n_rows))
+        at = torch.cat(wanted).nonzero().squeeze(1)
+        sizes = [int(each.sum()) for each in wanted]
+        return list(
+            zip(
+                changed.index_select(0, at).split(sizes),
+                (rows % packing.n_rows)[at].split(sizes),
+                strict=True,
+            )
+        )
 
     def corrupted(self, items: Tensor) -> Tensor:
         """(2, T) the items with those of X, and with those of Y, replaced by random ones of it."""
