@@ -102,7 +102,7 @@ class TripleAttention(nn.Module):
         by_query = query @ (of_q + of_difference).T + mean @ of_mean.T + self.inner.bias
         product = states.index_select(0, fact) * query.index_select(0, asking)
         inner = torch.addmm(by_state.index_select(0, fact), product, of_product.T)
-        inner = inner + by_query.index_select(0, asking)
+        inner += by_query.index_select(0, asking)
         weights = softmax_of_spans(self.rest(inner).squeeze(1), owner, len(count))
         offsets = count.cumsum(dim=0) - count
         sums = F.embedding_bag(fact, states, offsets, mode="sum", per_sample_weights=weights)
@@ -128,9 +128,9 @@ class _PReLU(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         x, slope = ctx.saved_tensors
-        of_positive = torch.ops.aten.threshold_backward(gradient, x, 0)
-        of_x = torch.lerp(of_positive, gradient, slope.to(x.dtype))
-        return of_x, (gradient * x.clamp(max=0)).sum().view_as(slope)
+        of_negative = gradient - torch.ops.aten.threshold_backward(gradient, x, 0)
+        of_slope = torch.dot(of_negative.flatten(), x.flatten()).view_as(slope)
+        return of_negative.mul_(slope - 1).add_(gradient), of_slope
 
 
 class Heads(nn.Module):
