@@ -175,7 +175,7 @@ def test_the_loss_is_that_of_the_formulas(made):
 def test_histories_of_one_domain_have_no_contrasts(made, batch, rows):
     model, plain, _, _ = made()
     with torch.no_grad():
-        losses = sum(prediction(plain, rows), [])
+        losses = [loss for each in prediction(plain, rows) for loss in each]
         found = model.calculate_loss(batch(rows)).item()
     assert found == pytest.approx(sum(losses) / len(losses), rel=1e-6)
 
