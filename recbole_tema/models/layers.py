@@ -126,6 +126,17 @@ def init_weights(module: nn.Module, std: float) -> None:
         nn.init.zeros_(module.bias)
 
 
+class Dropout(nn.Dropout):
+    """torch's, whose draws take four times as long on a processor."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Each number is 0 with probability p, and divided by 1 - p otherwise."""
+        if not self.training or self.p in (0, 1) or x.device.type != "cpu":
+            return super().forward(x)
+        kept = torch.rand(x.shape).ge_(self.p).div_(1 - self.p)
+        return x * kept.to(x.dtype)
+
+
 class GRU(nn.Module):
     """A gated recurrent unit over packed sequences, whose first state is 0."""
 
@@ -180,7 +191,7 @@ class Block(nn.Module):
         super().__init__()
         self.attention = SelfAttention(dim, n_heads, attn_dropout)
         self.attention_norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.feed_forward = None
         if inner_size > 0:
             self.feed_forward = nn.Sequential(
@@ -218,7 +229,7 @@ class SequenceEncoder(nn.Module):
         super().__init__()
         self.positions = nn.Embedding(max_length, dim) if max_length else None
         self.norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(
             Block(dim, n_heads, inner_size, dropout, attn_dropout) for _ in range(n_layers)
         )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from recbole_tema.models.layers import (
     GRU,
     Block,
+    Dropout,
     Packing,
     SelfAttention,
     SequenceEncoder,
@@ -110,7 +111,7 @@ def test_blocks_hold_sequences_of_like_lengths():
     packing = packed([[True] * length for length in lengths])
     slots, blocks = packing.blocks
     assert blocks == [(2, 16), (2, 32), (1, 48)]
-    starts = dict(zip(packing.row[packing.position == 0].tolist(), [0, 32, 16, 96, 64], strict=True))
+    starts = {0: 0, 2: 32, 3: 16, 4: 96, 5: 64}
     places = zip(packing.row.tolist(), packing.position.tolist(), strict=True)
     assert slots.tolist() == [starts[row] + position for row, position in places]
 
@@ -270,3 +271,26 @@ def test_an_empty_view(encoder):
     nothing = torch.zeros(0, 6, dtype=torch.float64)
     packing = Packing(torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long), 3)
     assert encoder(nothing, packing).shape == (0, 6)
+
+
+# ---- dropout ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_dropout_keeps_a_share_and_its_mean(dtype):
+    torch.manual_seed(0)
+    x = torch.full((300, 400), 2.0, dtype=dtype, requires_grad=True)
+    found = Dropout(0.2)(x)
+    assert found.dtype == dtype
+    assert set(found.unique().tolist()) == {0.0, 2.5}
+    # Five standard deviations of the share.
+    assert (found > 0).double().mean().item() == pytest.approx(0.8, abs=0.006)
+    found.sum().backward()
+    assert torch.equal(x.grad, found.detach() / 2)
+
+
+@pytest.mark.parametrize(("p", "kept"), [(0.0, 1.0), (1.0, 0.0)])
+def test_dropout_of_nothing_and_of_everything(p, kept):
+    x = torch.randn(3, 4)
+    assert torch.equal(Dropout(p)(x), x * kept)
+    assert torch.equal(Dropout(p).eval()(x), x)
