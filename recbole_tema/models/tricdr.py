@@ -95,14 +95,15 @@ class TripleAttention(nn.Module):
             before += len(each.states)
         count = torch.cat(counts)
         owner, fact = spans(torch.cat(firsts), count)
-        asking = owner % len(at)
         # The first layer, each of whose parts is computed for as little as it depends on.
         of_f, of_q, of_product, of_difference, of_mean = self.inner.weight.chunk(5, dim=1)
         by_state = states @ (of_f - of_difference).T
         by_query = query @ (of_q + of_difference).T + mean @ of_mean.T + self.inner.bias
-        product = states.index_select(0, fact) * query.index_select(0, asking)
-        inner = torch.addmm(by_state.index_select(0, fact), product, of_product.T)
-        inner += by_query.index_select(0, asking)
+        query, by_query = (each.repeat(len(sequences), 1) for each in (query, by_query))
+        product = states.index_select(0, fact) * query.index_select(0, owner)
+        inner = by_state.index_select(0, fact)
+        inner += by_query.index_select(0, owner)
+        inner.addmm_(product, of_product.T)
         weights = softmax_of_spans(self.rest(inner).squeeze(1), owner, len(count))
         offsets = count.cumsum(dim=0) - count
         sums = F.embedding_bag(fact, states, offsets, mode="sum", per_sample_weights=weights)
@@ -128,9 +129,10 @@ class _PReLU(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         x, slope = ctx.saved_tensors
-        of_negative = gradient - torch.ops.aten.threshold_backward(gradient, x, 0)
-        of_slope = torch.dot(of_negative.flatten(), x.flatten()).view_as(slope)
-        return of_negative.mul_(slope - 1).add_(gradient), of_slope
+        of_x = torch.ops.aten.threshold_backward(gradient, x, 0)
+        of_x -= gradient  # minus that of the negative ones
+        of_slope = -torch.dot(of_x.flatten(), x.flatten()).view_as(slope)
+        return of_x.mul_(1 - slope).add_(gradient), of_slope
 
 
 class Heads(nn.Module):
