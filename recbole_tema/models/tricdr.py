@@ -23,21 +23,6 @@ SIMILARITIES = ("cosine", "dot")
 
 
 @dataclass(frozen=True)
-class Sequences:
-    """What some histories have become.
-
-    Attributes:
-        of: the sequences X, Y and mixed.
-        mean: (T, d) m, for each event the mean of the mixed states up to it.
-        row: (T,) the history of each event.
-    """
-
-    of: "dict[int, Sequence]"
-    mean: Tensor
-    row: Tensor
-
-
-@dataclass(frozen=True)
 class Sequence:
     """One of the three sequences of some histories.
 
@@ -63,6 +48,21 @@ class Sequence:
     def state(self, at: Tensor) -> Tensor:
         """(P, d) the latest state that each of the events ``at`` sees, zeros for none."""
         return seen(self.states, self.last[at])
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """What some histories have become.
+
+    Attributes:
+        of: the sequences X, Y and mixed.
+        mean: (T, d) m, for each event the mean of the mixed states up to it.
+        row: (T,) the history of each event.
+    """
+
+    of: dict[int, Sequence]
+    mean: Tensor
+    row: Tensor
 
 
 class TripleAttention(nn.Module):
