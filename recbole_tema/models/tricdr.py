@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from recbole.config import Config
 from recbole.data.interaction import Interaction
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.models.faster import PReLU
 from recbole_tema.models.layers import init_weights, spans
 from recbole_tema.models.query import Candidates, QueryRecommender
 from recbole_tema.models.settings import at_least, choice, sequence_encoder
@@ -108,31 +107,6 @@ class TripleAttention(nn.Module):
         offsets = count.cumsum(dim=0) - count
         sums = F.embedding_bag(fact, states, offsets, mode="sum", per_sample_weights=weights)
         return list(sums.chunk(len(sequences)))
-
-
-class PReLU(nn.PReLU):
-    """torch's, whose gradient is several times slower on a processor."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x where it is positive, a x elsewhere."""
-        result: Tensor = _PReLU.apply(x, self.weight)
-        return result
-
-
-class _PReLU(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, slope: Tensor) -> Tensor:
-        ctx.save_for_backward(x, slope)
-        return F.prelu(x, slope.to(x.dtype))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        x, slope = ctx.saved_tensors
-        of_x = torch.ops.aten.threshold_backward(gradient, x, 0)
-        of_x -= gradient  # minus that of the negative ones
-        of_slope = -torch.dot(of_x.flatten(), x.flatten()).view_as(slope)
-        return of_x.mul_(1 - slope).add_(gradient), of_slope
 
 
 class Heads(nn.Module):

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from recbole_tema.models.layers import (
     GRU,
     Block,
-    Dropout,
     Packing,
     SelfAttention,
     SequenceEncoder,
@@ -271,26 +270,3 @@ def test_an_empty_view(encoder):
     nothing = torch.zeros(0, 6, dtype=torch.float64)
     packing = Packing(torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long), 3)
     assert encoder(nothing, packing).shape == (0, 6)
-
-
-# ---- dropout ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_dropout_keeps_a_share_and_its_mean(dtype):
-    torch.manual_seed(0)
-    x = torch.full((300, 400), 2.0, dtype=dtype, requires_grad=True)
-    found = Dropout(0.2)(x)
-    assert found.dtype == dtype
-    assert set(found.unique().tolist()) == {0.0, 2.5}
-    # Five standard deviations of the share.
-    assert (found > 0).double().mean().item() == pytest.approx(0.8, abs=0.006)
-    found.sum().backward()
-    assert torch.equal(x.grad, found.detach() / 2)
-
-
-@pytest.mark.parametrize(("p", "kept"), [(0.0, 1.0), (1.0, 0.0)])
-def test_dropout_of_nothing_and_of_everything(p, kept):
-    x = torch.randn(3, 4)
-    assert torch.equal(Dropout(p)(x), x * kept)
-    assert torch.equal(Dropout(p).eval()(x), x)
