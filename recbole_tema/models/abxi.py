@@ -9,6 +9,7 @@ from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 
 from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.models.faster import Dropout
 from recbole_tema.models.layers import SelfAttention, init_weights
 from recbole_tema.models.query import QueryRecommender
 from recbole_tema.models.settings import at_least
@@ -65,7 +66,7 @@ class ABXI(QueryRecommender):
         invariant_rank = int(at_least(config, "invariant_rank", 1))
         inner_size = int(at_least(config, "inner_size", 1))
         dropout = float(at_least(config, "hidden_dropout_prob", 0))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.items = nn.Embedding(self.n_items, dim, padding_idx=0)
         self.positions = nn.Embedding(int(config["MAX_ITEM_LIST_LENGTH"]), dim)
         n_heads = int(at_least(config, "n_heads", 1))

@@ -1,5 +1,6 @@
 """C2DSR: contrastive cross-domain sequential recommendation."""
 
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -10,10 +11,23 @@ from torch import Tensor, nn
 
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.models.layers import Packing, init_weights
-from recbole_tema.models.query import QueryRecommender
+from recbole_tema.models.query import Candidates, QueryRecommender
 from recbole_tema.models.settings import at_least, sequence_encoder
 from recbole_tema.models.transitions import TransitionGraph, transitions
 from recbole_tema.models.views import MERGED, Events, View, X, Y, seen
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What some histories have become.
+
+    Attributes:
+        views: H^X, H^Y and H.
+        vectors: (T, d) of the items of the merged view, spread over its graph.
+    """
+
+    views: dict[int, View]
+    vectors: Tensor
 
 
 class C2DSR(QueryRecommender):
@@ -75,81 +89,112 @@ class C2DSR(QueryRecommender):
     def item_vectors(self) -> Tensor:
         return self.outputs.weight
 
-    def encode(self, interaction: Interaction, events: Events) -> dict[int, View]:
+    def encode(self, interaction: Interaction, events: Events) -> Encoded:
         """H^X, H^Y and H."""
         vectors = self.own_graph(self.own_items.weight, events.items)
         domains = self.item_domain[events.items]
         views = {}
         for view in (X, Y):
+            at = (domains == view).nonzero().squeeze(1)
             packing, last = events.packing.view(domains == view)
-            views[view] = View([self.encoders[view](vectors[domains == view], packing)], last, [])
-        merged = self._merged(events.items, events.packing)
+            own = self.encoders[view](vectors.index_select(0, at), packing)
+            views[view] = View([own], last, [])
+        vectors = self.merged_graph(self.merged_items.weight, events.items)
+        merged = self.encoders[MERGED](vectors, events.packing)
         views[MERGED] = View([merged], torch.arange(len(merged), device=merged.device), [])
-        return views
+        return Encoded(views, vectors)
 
-    def _merged(self, items: Tensor, packing: Packing) -> Tensor:
-        """(T, d) H of the merged view of some histories."""
-        vectors = self.merged_graph(self.merged_items.weight, items)
-        return self.encoders[MERGED](vectors, packing)
-
-    def queries(self, states: dict[int, View], domain: int, at: Tensor) -> Tensor:
+    def queries(self, states: Encoded, domain: int, at: Tensor) -> Tensor:
         """h_t + h^D_t, with zero for h^D before the first event in the domain."""
-        own = states[domain]
-        return states[MERGED].at(at)[0] + seen(own.states[0], own.last[at])
+        own = states.views[domain]
+        return states.views[MERGED].at(at)[0] + seen(own.states[0], own.last[at])
 
     def target_weights(self, events: Events, domains: Tensor) -> Tensor:
         """λ: of the prediction's losses, beside 1 - λ of the infomax."""
         return self.outputs.weight.new_full((len(domains),), self.prediction_weight)
 
-    def auxiliary_loss(
+    def domain_loss(
         self,
-        interaction: Interaction,
-        events: Events,
+        states: Encoded,
+        domain: int,
+        at: Tensor,
         targets: Tensor,
-        states: dict[int, View],
+        candidates: Candidates,
+        weights: Tensor,
     ) -> Tensor:
-        """λ · prediction from the merged view alone + (1 - λ) · infomax of both domains."""
-        merged = states[MERGED]
-        cross = self.sum_over_domains(
-            events,
-            targets,
-            self.draw_negatives(),
-            lambda _, at, candidates, weights: self.cross_entropy(
-                merged.at(at)[0], candidates, weights
-            ),
-        )
-        cross = cross / self.loss_weight(interaction)
-        return cross + (1 - self.prediction_weight) * self.infomax(events, states)
+        """Σ λ · -log P(target), from the sum of the views and from the merged view alone."""
+        queries = [self.queries(states, domain, at), states.views[MERGED].at(at)[0]]
+        twice = replace(candidates, targets=candidates.targets.repeat(2))
+        return self.cross_entropy(torch.cat(queries), twice, weights.repeat(2))
 
-    def infomax(self, events: Events, states: dict[int, View]) -> Tensor:
+    def auxiliary_loss(
+        self, interaction: Interaction, events: Events, targets: Tensor, states: Encoded
+    ) -> Tensor:
+        """(1 - λ) · infomax of both domains."""
+        return (1 - self.prediction_weight) * self.infomax(events, states)
+
+    def infomax(self, events: Events, states: Encoded) -> Tensor:
         """Σ over domains of the mean over histories of -log D(r, z) - log(1 - D(r, ẑ)), a scalar.
 
         r is the mean of H^D, z that of H at the other domain's items, ẑ likewise where the items of
         D were random ones.
         """
-        packing, n_rows = events.packing, events.packing.n_rows
+        row, n_rows = events.packing.row, events.packing.n_rows
         domains = self.item_domain[events.items]
-        counts = [torch.bincount(packing.row[domains == each], minlength=n_rows) for each in (X, Y)]
+        of = [(domains == each).nonzero().squeeze(1) for each in (X, Y)]
+        counts = [torch.bincount(row[at], minlength=n_rows) for at in of]
         both = (counts[X] > 0) & (counts[Y] > 0)
-        twice = Packing(
-            torch.cat([packing.row, packing.row + n_rows]), packing.position.repeat(2), 2 * n_rows
-        )
-        changed = self._merged(self.corrupted(events.items).flatten(), twice).chunk(2)
 
-        def mean(states: Tensor, domain: int) -> Tensor:
-            """(R, d) of the states of a domain's items, for the histories that have both."""
-            rows = packing.row[domains == domain]
-            total = states.new_zeros(n_rows, states.shape[1]).index_add(0, rows, states)
+        def mean(states: Tensor, at: Tensor, domain: int) -> Tensor:
+            """(R, d) of a domain's ``states`` at its events, for the histories that have both."""
+            total = states.new_zeros(n_rows, states.shape[1]).index_add(0, row[at], states)
             return total[both] / counts[domain][both][:, None]
 
-        merged = states[MERGED].states[0]
+        merged = states.views[MERGED].states[0]
+        changed = self._changed(events, states.vectors, both)
         loss = merged.new_zeros(())
         for domain, other in ((X, Y), (Y, X)):
-            own = mean(states[domain].states[0], domain)
-            for told, sign in ((merged, 1), (changed[domain], -1)):
-                score = self.discriminators[domain](own, mean(told[domains == other], other))
-                loss = loss - F.logsigmoid(sign * score).sum()
+            own = mean(states.views[domain].states[0], of[domain], domain)
+            true = mean(merged.index_select(0, of[other]), of[other], other)
+            false = mean(*changed[domain], other)
+            for told, sign in ((true, 1), (false, -1)):
+                loss = loss - F.logsigmoid(sign * self.discriminators[domain](own, told)).sum()
         return loss / both.sum().clamp(min=1)
+
+    def _changed(
+        self, events: Events, vectors: Tensor, both: Tensor
+    ) -> list[tuple[Tensor, Tensor]]:
+        """For each domain Ĥ, where its items were random ones, at the other's events, and these.
+
+        Only of the histories that have ``both`` (B,) domains, and these end with the other domain's
+        last item here: none of its states sees what comes behind.
+        """
+        packing, domains = events.packing, self.item_domain[events.items]
+        row, position = packing.row, packing.position
+        # An item is replaced in one of the two; where it is not, its vector is there already.
+        drawn = self.corrupted(events.items)
+        replaced = self.merged_graph(
+            self.merged_items.weight, drawn[X].where(domains == X, drawn[Y])
+        )
+        inputs, kept, wanted = [], [], []
+        for domain, other in ((X, Y), (Y, X)):
+            latest = row.new_full((packing.n_rows,), -1).scatter_reduce(
+                0, row, position.where(domains == other, -1), "amax"
+            )
+            at = (both[row] & (position <= latest[row])).nonzero().squeeze(1)
+            inputs.append(replaced.where((domains == domain)[:, None], vectors).index_select(0, at))
+            kept.append(at)
+            wanted.append((domains[at] == other).nonzero().squeeze(1))
+        twice = Packing(
+            torch.cat([row[kept[X]], row[kept[Y]] + packing.n_rows]),
+            position[torch.cat(kept)],
+            2 * packing.n_rows,
+        )
+        states = self.encoders[MERGED](torch.cat(inputs), twice).split([len(at) for at in kept])
+        return [
+            (each.index_select(0, these), at[these])
+            for each, at, these in zip(states, kept, wanted, strict=True)
+        ]
 
     def corrupted(self, items: Tensor) -> Tensor:
         """(2, T) the items with those of X, and with those of Y, replaced by random ones of it."""

@@ -8,7 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from recbole_tema.models.faster import Dropout
+
 POSITIONS = ("start", "end", "none")
+
+BLOCK_STEP = 16
+"""Sequences whose lengths round up to the same multiple of it are padded together."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,24 @@ class Packing:
         rank = lengths.argsort(descending=True, stable=True).argsort()
         order = (self.position * self.n_rows + rank[self.row]).argsort()
         return order, torch.bincount(self.position).cpu()
+
+    @cached_property
+    def blocks(self) -> tuple[Tensor, list[tuple[int, int]]]:
+        """The sequences in padded blocks, those of like lengths in each.
+
+        How a sequence is padded depends on its own length alone.
+
+        Returns:
+            (T,) where each event stands among the places of all blocks, block after block; and for
+            each block how many sequences it has and their width.
+        """
+        lengths = torch.bincount(self.row, minlength=self.n_rows)
+        steps = (lengths + BLOCK_STEP - 1) // BLOCK_STEP
+        order = steps.argsort(stable=True)
+        ends = (steps[order] * BLOCK_STEP).cumsum(dim=0)
+        starts = torch.empty_like(ends).index_copy_(0, order, ends - steps[order] * BLOCK_STEP)
+        sizes = [(n, step * BLOCK_STEP) for step, n in enumerate(torch.bincount(steps).tolist())]
+        return starts[self.row] + self.position, [size for size in sizes if all(size)]
 
     @cached_property
     def _slots(self) -> Tensor:
@@ -145,11 +168,17 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """(T, d) to (T, d). The mask is causal and padding lies behind: no real event sees it."""
-        qkv = packing.pad(self.qkv(x)).unflatten(2, (3, self.n_heads, -1))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        slots, blocks = packing.blocks
+        places = [n * width for n, width in blocks]
+        qkv = self.qkv(x)
+        padded = qkv.new_zeros(sum(places), qkv.shape[1]).index_copy_(0, slots, qkv)
         dropout = self.dropout if self.training else 0.0
-        h = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
-        return self.out(packing.unpad(h.transpose(1, 2).flatten(2)))
+        states = [qkv.new_zeros(0, x.shape[1])]  # there may be no block
+        for block, (n, width) in zip(padded.split(places), blocks, strict=True):
+            q, k, v = block.view(n, width, 3, self.n_heads, -1).permute(2, 0, 3, 1, 4)
+            h = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
+            states.append(h.transpose(1, 2).reshape(n * width, -1))
+        return self.out(torch.cat(states).index_select(0, slots))
 
 
 class Block(nn.Module):
@@ -161,7 +190,7 @@ class Block(nn.Module):
         super().__init__()
         self.attention = SelfAttention(dim, n_heads, attn_dropout)
         self.attention_norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.feed_forward = None
         if inner_size > 0:
             self.feed_forward = nn.Sequential(
@@ -203,7 +232,7 @@ class SequenceEncoder(nn.Module):
         self.positions = None if positions == "none" else nn.Embedding(max_length, dim)
         self.from_end = positions == "end"
         self.norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(
             Block(dim, n_heads, inner_size, dropout, attn_dropout) for _ in range(n_layers)
         )

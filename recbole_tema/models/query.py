@@ -185,4 +185,4 @@ class QueryRecommender(CrossDomainRecommender):
         needed = torch.cat([targets, *pools]).unique()
         rows = torch.zeros(self.n_items, dtype=torch.long, device=self.device)
         rows[needed] = torch.arange(len(needed), device=self.device)
-        return self.item_vectors[needed], rows
+        return self.item_vectors.index_select(0, needed), rows

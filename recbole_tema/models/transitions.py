@@ -48,14 +48,17 @@ class TransitionGraph(nn.Module):
         Returns:
             (R, d).
         """
-        own = vectors[items]
+        # Each item once: its neighbours are many.
+        items, places = items.unique(return_inverse=True)
+        own = vectors.index_select(0, items)
         if not self.n_layers:
-            return 2 * own
+            return 2 * own.index_select(0, places)
         inner = vectors
         for _ in range(self.n_layers - 1):
             everyone = torch.arange(len(vectors), device=vectors.device)
             inner = vectors + self._step(inner, everyone)
-        return (own + self._step(inner, items)) / (self.n_layers + 1) + own
+        spread = (own + self._step(inner, items)) / (self.n_layers + 1) + own
+        return spread.index_select(0, places)
 
     def _step(self, vectors: Tensor, items: Tensor) -> Tensor:
         """(R, d) the rows ``items`` of Norm(A) times ``vectors``."""

@@ -11,8 +11,9 @@ from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 
 from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.models.faster import PReLU
 from recbole_tema.models.layers import init_weights, spans
-from recbole_tema.models.query import QueryRecommender
+from recbole_tema.models.query import Candidates, QueryRecommender
 from recbole_tema.models.settings import at_least, choice, sequence_encoder
 from recbole_tema.models.similarity import unit_vectors
 from recbole_tema.models.views import MERGED, Events, X, Y, seen
@@ -48,6 +49,21 @@ class Sequence:
         return seen(self.states, self.last[at])
 
 
+@dataclass(frozen=True)
+class Sequences:
+    """What some histories have become.
+
+    Attributes:
+        of: the sequences X, Y and mixed.
+        mean: (T, d) m, for each event the mean of the mixed states up to it.
+        row: (T,) the history of each event.
+    """
+
+    of: dict[int, Sequence]
+    mean: Tensor
+    row: Tensor
+
+
 class TripleAttention(nn.Module):
     """A sequence as a user's target state asks for it, and as the mixed sequence lets it.
 
@@ -59,24 +75,38 @@ class TripleAttention(nn.Module):
         super().__init__()
         self.inner = nn.Linear(5 * dim, widths[0])
         self.rest = nn.Sequential(
-            nn.PReLU(), nn.Linear(widths[0], widths[1]), nn.PReLU(), nn.Linear(widths[1], 1)
+            PReLU(), nn.Linear(widths[0], widths[1]), PReLU(), nn.Linear(widths[1], 1)
         )
 
-    def forward(self, query: Tensor, mean: Tensor, sequence: Sequence, at: Tensor) -> Tensor:
-        """(P, d) q and m of the events ``at`` (P,) to (P, d); zeros where none is seen."""
-        firsts, counts = sequence.seen(at)
-        owner, fact = spans(firsts, counts)
-        states = sequence.states
+    def forward(
+        self, query: Tensor, mean: Tensor, sequences: list[Sequence], at: Tensor
+    ) -> list[Tensor]:
+        """(P, d) q and m of the events ``at`` (P,) to (P, d) of each sequence; zeros for no state.
+
+        All sequences go through the network at once.
+        """
+        states = torch.cat([each.states for each in sequences])
+        firsts, counts, before = [], [], 0
+        for each in sequences:
+            first, count = each.seen(at)
+            firsts.append(first + before)
+            counts.append(count)
+            before += len(each.states)
+        count = torch.cat(counts)
+        owner, fact = spans(torch.cat(firsts), count)
         # The first layer, each of whose parts is computed for as little as it depends on.
         of_f, of_q, of_product, of_difference, of_mean = self.inner.weight.chunk(5, dim=1)
         by_state = states @ (of_f - of_difference).T
         by_query = query @ (of_q + of_difference).T + mean @ of_mean.T + self.inner.bias
+        query, by_query = (each.repeat(len(sequences), 1) for each in (query, by_query))
         product = states.index_select(0, fact) * query.index_select(0, owner)
-        inner = torch.addmm(by_state.index_select(0, fact), product, of_product.T)
-        inner = inner + by_query.index_select(0, owner)
-        weights = softmax_of_spans(self.rest(inner).squeeze(1), owner, len(at))
-        offsets = counts.cumsum(dim=0) - counts
-        return F.embedding_bag(fact, states, offsets, mode="sum", per_sample_weights=weights)
+        inner = by_state.index_select(0, fact)
+        inner += by_query.index_select(0, owner)
+        inner.addmm_(product, of_product.T)
+        weights = softmax_of_spans(self.rest(inner).squeeze(1), owner, len(count))
+        offsets = count.cumsum(dim=0) - count
+        sums = F.embedding_bag(fact, states, offsets, mode="sum", per_sample_weights=weights)
+        return list(sums.chunk(len(sequences)))
 
 
 class Heads(nn.Module):
@@ -151,63 +181,61 @@ class TriCDR(QueryRecommender):
         weight = self.own_items.weight
         return unit_vectors(weight) if self.cosine else weight
 
-    def encode(self, interaction: Interaction, events: Events) -> dict[int, Sequence]:
+    def encode(self, interaction: Interaction, events: Events) -> Sequences:
         """The three sequences."""
-        own = self.own_items(events.items)
+        own = self.own_items.weight.index_select(0, events.items)
         domains = self.item_domain[events.items]
         sequences = {}
         for view in (X, Y):
+            at = (domains == view).nonzero().squeeze(1)
             packing, last = events.packing.view(domains == view)
-            states = self.encoders[view](own[domains == view], packing)
+            states = self.encoders[view](own.index_select(0, at), packing)
             sequences[view] = Sequence(states, packing.position, last)
-        mixed = self.encoders[MERGED](self.merged_items(events.items), events.packing)
+        packing = events.packing
+        vectors = self.merged_items.weight.index_select(0, events.items)
+        mixed = self.encoders[MERGED](vectors, packing)
         everyone = torch.arange(len(mixed), device=mixed.device)
-        sequences[MERGED] = Sequence(mixed, events.packing.position, everyone)
-        return sequences
+        sequences[MERGED] = Sequence(mixed, packing.position, everyone)
+        mean = packing.unpad(packing.pad(mixed).cumsum(dim=1)) / (packing.position + 1)[:, None]
+        return Sequences(sequences, mean, packing.row)
 
-    def queries(self, states: dict[int, Sequence], domain: int, at: Tensor) -> Tensor:
-        """(P, d) the fusion of the three sums."""
-        sums = self.sums(states, domain, at)
+    def queries(self, states: Sequences, domain: int, at: Tensor) -> Tensor:
+        """(P, d) what follows each of the events ``at`` (P,), if it is of ``domain``."""
+        return self.fused(self.sums(states, domain, at), domain)
+
+    def fused(self, sums: list[Tensor], domain: int) -> Tensor:
+        """(P, d) the query that the network makes of three sums (P, d)."""
         query = self.fusions[domain](torch.cat(sums, dim=1))
         return unit_vectors(query) if self.cosine else query
 
-    def sums(self, states: dict[int, Sequence], domain: int, at: Tensor) -> list[Tensor]:
+    def sums(self, states: Sequences, domain: int, at: Tensor) -> list[Tensor]:
         """Triple cross-domain attention: (P, d) of the mixed, source and target sequence."""
-        mixed = states[MERGED]
-        firsts, counts = mixed.seen(at)
-        _, all_seen = spans(firsts, counts)
-        offsets = counts.cumsum(dim=0) - counts
-        mean = F.embedding_bag(all_seen, mixed.states, offsets, mode="mean")
-        query = states[domain].state(at)
-        return [
-            self.attentions[domain](query, mean, states[view], at)
-            for view in (MERGED, Y if domain == X else X, domain)
-        ]
+        sequences = [states.of[view] for view in (MERGED, Y if domain == X else X, domain)]
+        query = states.of[domain].state(at)
+        return self.attentions[domain](query, states.mean.index_select(0, at), sequences, at)
 
-    def auxiliary_loss(
+    def domain_loss(
         self,
-        interaction: Interaction,
-        events: Events,
+        states: Sequences,
+        domain: int,
+        at: Tensor,
         targets: Tensor,
-        states: dict[int, Sequence],
+        candidates: Candidates,
+        weights: Tensor,
     ) -> Tensor:
-        """Triple contrastive learning in both directions, a scalar."""
-        domains = self.item_domain[targets]
-        rows = events.packing.row
-        loss = states[MERGED].states.new_zeros(())
-        for domain in (X, Y):
-            to_domain = domains == domain
-            at = torch.full((events.packing.n_rows,), -1, device=rows.device)
-            at.scatter_reduce_(0, rows[to_domain], to_domain.nonzero().squeeze(1), "amax")
-            at = at[at >= 0]
-            at = at[(states[X].last[at] >= 0) & (states[Y].last[at] >= 0)]
-            if len(at):
-                share = to_domain.sum() / len(targets)
-                loss = loss + share * self._contrasts(states, domain, at)
+        """Of the targets, and as often as there are targets the direction's contrasts."""
+        sums = self.sums(states, domain, at)
+        loss = self.cross_entropy(self.fused(sums, domain), candidates, weights)
+        rows = states.row[at]
+        last = rows.diff(append=rows.new_tensor([-1])) != 0
+        last &= (states.of[X].last[at] >= 0) & (states.of[Y].last[at] >= 0)
+        if last.any():
+            loss = loss + len(at) * self._contrasts([each[last] for each in sums], domain)
         return loss
 
-    def _contrasts(self, states: dict[int, Sequence], domain: int, at: Tensor) -> Tensor:
-        mixed, source, target = self.heads[domain](self.sums(states, domain, at))
+    def _contrasts(self, sums: list[Tensor], domain: int) -> Tensor:
+        """Triple contrastive learning in a direction, by the sums (R, d) of R histories."""
+        mixed, source, target = self.heads[domain](sums)
         coarse = mixed.new_zeros(())
         pairs = combinations((mixed, source, target), 2)
         for weight, (first, second) in zip(self.pair_weights, pairs, strict=True):

@@ -105,6 +105,16 @@ def test_pad_puts_each_event_in_its_place(rows):
         number += len(own)
 
 
+def test_blocks_hold_sequences_of_like_lengths():
+    lengths = [3, 0, 17, 16, 40, 18]
+    packing = packed([[True] * length for length in lengths])
+    slots, blocks = packing.blocks
+    assert blocks == [(2, 16), (2, 32), (1, 48)]
+    starts = {0: 0, 2: 32, 3: 16, 4: 96, 5: 64}
+    places = zip(packing.row.tolist(), packing.position.tolist(), strict=True)
+    assert slots.tolist() == [starts[row] + position for row, position in places]
+
+
 # ---- attention -------------------------------------------------------------------------------
 
 
@@ -166,7 +176,7 @@ def test_gru_over_nothing():
 def test_attention_is_equation_4(n_heads):
     torch.manual_seed(0)
     layer = SelfAttention(6, n_heads, dropout=0.0).double()
-    lengths = [3, 0, 1, 5]
+    lengths = [3, 0, 1, 17, 5]
     x = torch.randn(sum(lengths), 6, dtype=torch.float64)
     found = layer(x, packed([[True] * length for length in lengths])).split(lengths)
     for length, own, sequence in zip(lengths, found, x.split(lengths), strict=True):
