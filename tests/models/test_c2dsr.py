@@ -181,23 +181,6 @@ def test_histories_of_one_domain_have_no_infomax(made, batch, rows):
         assert model.calculate_loss(fields).item() == pytest.approx(expected, rel=1e-8)
 
 
-def test_gradients_reach_every_parameter(made):
-    model, _, _, fields = made(n_graph_layers=2)
-    model.calculate_loss(fields).backward()
-    assert [name for name, each in model.named_parameters() if not each.grad.any()] == []
-
-
-def test_no_state_looks_ahead(made, batch):
-    model, _, _, _ = made()
-    earlier, later = [1, 14, 2, 15], [3, 16]
-    found = []
-    for inputs in ([*earlier, *later], [*earlier, 17, 4]):
-        fields = batch([(inputs, 5)])
-        states = model.encode(fields, model.events_of(fields))
-        found.append(torch.stack([model.queries(states, d, torch.arange(4)) for d in (0, 1)]))
-    torch.testing.assert_close(*found, rtol=0, atol=0)
-
-
 def test_the_graph_knows_training_histories_alone(config_of, tiny_dataset):
     tiny = tiny_dataset(
         histories=[("u1", ["f1", "k1", "f2", "f3", "k2"]), ("u2", ["f2", "f1", "f4"])]

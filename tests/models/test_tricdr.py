@@ -186,23 +186,6 @@ def test_one_history_alone_has_nothing_to_be_told_from():
     assert nt_xent(*vectors, 0.1).item() == pytest.approx(0)
 
 
-def test_gradients_reach_every_parameter(made):
-    model, _, _, fields = made()
-    model.calculate_loss(fields).backward()
-    assert [name for name, each in model.named_parameters() if not each.grad.any()] == []
-
-
-def test_no_state_looks_ahead(made, batch):
-    model, _, _, _ = made()
-    earlier, later = [1, 14, 2, 15], [3, 16]
-    found = []
-    for inputs in ([*earlier, *later], [*earlier, 17, 4]):
-        fields = batch([(inputs, 5)])
-        states = model.encode(fields, model.events_of(fields))
-        found.append(torch.stack([model.queries(states, d, torch.arange(4)) for d in (0, 1)]))
-    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)
-
-
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [

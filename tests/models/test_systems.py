@@ -1,0 +1,56 @@
+"""What holds for every other system: no state looks ahead, and every parameter is trained."""
+
+import pytest
+import torch
+
+from tests.models.histories import rows_of
+
+SYSTEMS = {
+    "ABXI": {},
+    "C2DSR": {"n_graph_layers": 2, "positions": "start"},
+    "C2DSR, positions from the end": {"positions": "end"},
+    "GRU4RecWindows": {},
+    "MIFN": {},
+    "PSJNet": {"variant": "II"},
+    "PSJNet, variant I": {"variant": "I"},
+    "PiNet": {},
+    "SASRecWindows": {"positions": "start"},
+    "SASRecWindows, positions from the end": {"positions": "end"},
+    "TriCDR": {"positions": "start"},
+    "TriCDR, positions from the end": {"positions": "end"},
+}
+
+
+@pytest.fixture(params=SYSTEMS)
+def settings(request):
+    """The name of a system and its settings."""
+    return request.param.split(",")[0], SYSTEMS[request.param]
+
+
+def test_no_query_looks_ahead(build, batch, tiny_dataset, settings):
+    """Other items change the queries from their event on, and none before it.
+
+    Each domain has as many of them, as positions may count from the end.
+    """
+    name, more = settings
+    model = build(name, tiny_dataset(), **more)
+    for domain in (0, 1):
+        found = []
+        with torch.no_grad():
+            for later in ([3, 16], [17, 4]):
+                fields = batch([([1, 14, 2, 15, *later], 5)])
+                states = model.encode(fields, model.events_of(fields))
+                found.append(model.queries(states, domain, torch.arange(6)))
+        difference = (found[0] - found[1]).abs().amax(dim=1)
+        assert difference[:4].max() < 1e-12
+        assert difference[4:].min() > 1e-6
+
+
+def test_gradients_reach_every_parameter(build, batch, tiny_dataset, settings):
+    name, more = settings
+    tiny = tiny_dataset()
+    model = build(name, tiny, **more)
+    model.calculate_loss(batch(rows_of(tiny))).backward()
+    gradients = {key: each.grad for key, each in model.named_parameters()}
+    assert [key for key, each in gradients.items() if each is None or not each.any()] == []
+    assert all(each.isfinite().all() for each in gradients.values())
