@@ -12,7 +12,7 @@ SETTINGS = {
     "SASRec": {"hidden_size": 8, "inner_size": 12, "n_layers": 2, "n_heads": 2},
     "GRU4Rec": {"embedding_size": 6, "hidden_size": 8, "num_layers": 2},
 }
-PLAIN = {"n_negatives": 0, "loss_candidates": "all", "temperature": 1.0}
+PLAIN = {"n_negatives": 0, "loss_candidates": "all", "temperature": 1.0, "positions": "start"}
 # Item ids; 1-12 are of the first domain, 13-21 of the second.
 ROWS = [([1, 13, 2, 2, 14], 3), ([15], 4), ([20, 21, 1], 16), ([5, 6], 7)]
 
@@ -85,7 +85,8 @@ def test_positions_from_the_end_are_recboles_with_as_many_in_front(config_of, ti
     settings = {**SETTINGS["SASRec"], **PLAIN, "MAX_ITEM_LIST_LENGTH": 4}
     models = {}
     for positions in ("start", "end"):
-        config = config_of("SASRecWindows", tiny_dataset(), **settings, positions=positions)
+        settings["positions"] = positions
+        config = config_of("SASRecWindows", tiny_dataset(), **settings)
         models[positions] = config.model_class(config, CrossDomainDataset(config)).double().eval()
     start, end = models["start"], models["end"]
     end.load_state_dict(start.state_dict())
