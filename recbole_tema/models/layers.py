@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from recbole_tema.models.recurrence import gru_cell, recurrence
+
 
 @dataclass(frozen=True)
 class Packing:
@@ -114,8 +116,15 @@ class GRU(nn.Module):
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """(T, …, d) to (T, …, d), the state after each event; dimensions between run apart."""
-        if not len(x):
-            return x
+        cells = self.cells
+        if x.is_cuda and len(x):
+            return self._at_once(x, packing)
+        gates = F.linear(x, cells.weight_ih_l0, cells.bias_ih_l0).unflatten(-1, (3, -1))
+        bias = cells.bias_hh_l0.view(3, -1)
+        return recurrence(gru_cell, gates, cells.weight_hh_l0, packing, bias)
+
+    def _at_once(self, x: Tensor, packing: Packing) -> Tensor:
+        """The same by cuDNN, which has all steps in one call; torch has no such on a processor."""
         order, sizes = packing.steps
         steps = x.index_select(0, order)
         apart = steps[0].numel() // steps.shape[-1]
