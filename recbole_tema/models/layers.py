@@ -49,6 +49,30 @@ class Packing:
         last = torch.where(kept > before[self.row], kept - 1, -1)
         return Packing(row, position, self.n_rows), last
 
+    def groups(self, ranks: Tensor, size: int) -> tuple[Tensor, list["Packing"]]:
+        """The sequences in another order, ``size`` at a time.
+
+        Args:
+            ranks: (B,) the new place of each.
+
+        Returns:
+            (T,) the events in that order, group after group, and the packing of each group.
+        """
+        rank = ranks[self.row]
+        order = rank.argsort(stable=True)
+        counts = torch.bincount(rank // size, minlength=-(-self.n_rows // size)).tolist()
+        parts = zip(rank[order].split(counts), self.position[order].split(counts), strict=True)
+        return order, [
+            Packing(row - size * number, position, min(size, self.n_rows - size * number))
+            for number, (row, position) in enumerate(parts)
+        ]
+
+    def pad_groups(self, x: Tensor, ranks: Tensor, size: int) -> list[Tensor]:
+        """(T, d) to (size, W, d) of each of :meth:`groups`, W its own width."""
+        order, groups = self.groups(ranks, size)
+        parts = x.index_select(0, order).split([len(group.row) for group in groups])
+        return [group.pad(part) for group, part in zip(groups, parts, strict=True)]
+
     @cached_property
     def width(self) -> int:
         """W, the length of the longest sequence but at least 1."""

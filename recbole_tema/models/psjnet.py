@@ -12,6 +12,8 @@ from recbole_tema.models.views import seen
 
 VARIANTS = ("I", "II")
 SHUT = 1e-10
+GROUP = 8
+"""Histories of like length that are joined together: padding costs the square of the longest."""
 
 
 class Split(nn.Module):
@@ -97,25 +99,31 @@ class Join(nn.Module):
         Returns:
             (B, L, d); 0 where there are none of A's.
         """
-        asking = F.pad(asking, (0, 0, 1, 0))
+        asking, roles = F.pad(asking, (0, 0, 1, 0)), roles.transpose(1, 2)
+        n_rows, n_latent, n_events, _ = roles.shape
         s = self.of_events(asking, roles.flatten(1, 2))
-        # (B, J + 1, I, K) the largest by then, the state before the first alone apart.
+        # (B, J + 1, K I) the largest by then, the state before the first alone apart.
         largest = torch.cat([s[:, :1], s[:, 1:].cummax(dim=1).values], dim=1)
-        largest = largest.unflatten(2, roles.shape[1:3])
-        rows = torch.arange(len(s), device=s.device).unsqueeze(1)
-        s = largest[rows, n_asking]
-        told = torch.arange(roles.shape[1], device=s.device) < n_told.unsqueeze(2)
-        told = told.unsqueeze(3)
-        lowest = torch.finfo(s.dtype).min
-        a = s.masked_fill(~told, lowest).softmax(dim=2) * told
-        c = torch.einsum("blik,bikd->blkd", a, roles)
+        rows = torch.arange(n_rows, device=s.device).unsqueeze(1) * asking.shape[1]
+        s = largest.flatten(0, 1).index_select(0, (rows + n_asking).flatten())
+        s = s.view(n_rows, -1, n_latent, n_events).transpose(1, 2)
+        told = torch.arange(n_events, device=s.device) < n_told.unsqueeze(2)
+        # (B, K, L, d)
+        c = (s + _shut(~told, s.dtype).unsqueeze(1)).softmax(dim=3) @ roles
 
         s = self.of_roles(asking, c.flatten(1, 2)).unflatten(2, c.shape[1:3])
         number = torch.arange(asking.shape[1], device=s.device).view(1, -1, 1)
         n_asking = n_asking.unsqueeze(1)
         asks = (number <= n_asking) & ((number > 0) | (n_asking == 0))
-        a = s.masked_fill(~asks.unsqueeze(3), lowest).amax(dim=1).softmax(dim=2)
-        return torch.einsum("blk,blkd->bld", a, c)
+        s = s + _shut(~asks, s.dtype).unsqueeze(2)
+        a = s.max(dim=1).values.softmax(dim=1)
+        joined = (a.unsqueeze(3) * c).sum(dim=1)
+        return joined * (n_told > 0).unsqueeze(2)
+
+
+def _shut(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """What to add to logits: the lowest number there is in the mask, and 0 outside."""
+    return torch.zeros_like(mask, dtype=dtype).masked_fill(mask, torch.finfo(dtype).min)
 
 
 class SplitAndJoin(nn.Module):
@@ -139,10 +147,22 @@ class SplitAndJoin(nn.Module):
         counts = torch.stack(
             [seen(each.packing.position + 1, each.last) for each in (target, source)], dim=1
         )
-        n_asking, n_told = packing.pad(counts).unbind(dim=2)
-        padded = source.packing.pad(roles.flatten(1)).unflatten(2, roles.shape[1:])
-        joined = self.join(target.packing.pad(target.states), padded, n_asking, n_told)
-        return packing.unpad(joined)
+        ranks = torch.bincount(packing.row, minlength=packing.n_rows).argsort().argsort()
+        order, groups = packing.groups(ranks, GROUP)
+        asking, told, numbers = (
+            each.pad_groups(x, ranks, GROUP)
+            for each, x in (
+                (target.packing, target.states),
+                (source.packing, roles.flatten(1)),
+                (packing, counts),
+            )
+        )
+        joined = [
+            group.unpad(self.join(h_b, h_k.unflatten(2, roles.shape[1:]), *n.unbind(dim=2)))
+            for group, h_b, h_k, n in zip(groups, asking, told, numbers, strict=True)
+        ]
+        found = torch.cat(joined)
+        return torch.empty_like(found).index_copy(0, order, found)
 
 
 class PSJNet(PiNet):

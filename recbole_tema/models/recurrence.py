@@ -1,8 +1,8 @@
 """Recurrent networks over packed sequences, with little to do at each step.
 
-Autograd would note a dozen operations a step and, going back, add up a small product for the weights
-at each. Here the way back has at each step only what the step before waits for; derivatives, and the
-gradients of everything but the states, are found for all events at once.
+Autograd would note a dozen operations a step and, going back, add up a small product for the
+weights at each. Here the way back has at each step only what the step before waits for; all else,
+derivatives and the gradients of x and of the weights, is found for all events at once.
 """
 
 from collections.abc import Callable
