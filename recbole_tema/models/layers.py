@@ -96,14 +96,20 @@ class Packing:
         """(T,) where each event stands among the B x W places of the padded sequences."""
         return self.row * self.width + self.position
 
+    @cached_property
+    def filled(self) -> Tensor:
+        """(B, W) bool, which of the places of the padded sequences are events'."""
+        ones = torch.ones_like(self.row).unsqueeze(1)
+        return self.pad(ones).squeeze(2) > 0
+
     def pad(self, x: Tensor) -> Tensor:
         """(T, d) to (B, W, d) with zeros behind."""
         padded = x.new_zeros(self.n_rows * self.width, x.shape[1])
-        return padded.index_copy(0, self._slots, x).view(self.n_rows, self.width, -1)
+        return padded.index_copy(0, self._slots, x).view(self.n_rows, self.width, x.shape[1])
 
     def unpad(self, x: Tensor) -> Tensor:
         """(B, W, d) to (T, d)."""
-        return x.reshape(self.n_rows * self.width, -1).index_select(0, self._slots)
+        return x.flatten(0, 1).index_select(0, self._slots)
 
 
 def spans(firsts: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
