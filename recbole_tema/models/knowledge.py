@@ -1,6 +1,7 @@
 """The flow of knowledge of MIFN: a graph network over the items around a history."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +17,17 @@ class Subgraphs:
 
     Attributes:
         nodes: (P, V) item ids, none twice at a position; 0 where there are fewer.
-        joined: (R, P, V, V) bool, whether a relation joins two nodes, or they are the same.
+        relation: (E,) of each edge, ascending, and
+        ends, starts: (E,) its nodes, as numbers in the flat nodes, the ends ascending for each
+            relation. An edge holds both ways; by each relation a node is joined with itself.
+        n_relations: R.
     """
 
     nodes: Tensor
-    joined: Tensor
+    relation: Tensor
+    ends: Tensor
+    starts: Tensor
+    n_relations: int
 
     def edges(self, ends: Tensor, starts: Tensor) -> list[tuple[Tensor, Tensor]]:
         """For each relation the edges to the nodes of one mask (P, V) from those of another.
@@ -28,12 +35,12 @@ class Subgraphs:
         Returns:
             numbers of their ends and starts among the nodes of the masks, the ends ascending.
         """
-        edges = self.joined & ends[:, :, None] & starts[:, None]
-        relation, position, end, start = edges.nonzero(as_tuple=True)
-        counts = torch.bincount(relation, minlength=len(edges)).tolist()
+        ends, starts = ends.flatten(), starts.flatten()
+        kept = (ends[self.ends] & starts[self.starts]).nonzero().squeeze(1)
+        counts = torch.bincount(self.relation[kept], minlength=self.n_relations).tolist()
         numbers = (
-            (mask.flatten().cumsum(dim=0) - 1)[position * mask.shape[1] + node].split(counts)
-            for mask, node in ((ends, end), (starts, start))
+            (mask.cumsum(dim=0) - 1)[nodes[kept]].split(counts)
+            for mask, nodes in ((ends, self.ends), (starts, self.starts))
         )
         return list(zip(*numbers, strict=True))
 
@@ -72,7 +79,9 @@ def subgraphs(latest: Tensor, neighbours: Tensor, kinds: Tensor) -> Subgraphs:
     ends = node[position, at, 0], node[position, at + 1, 0]
     for a, b in (ends, ends[::-1]):
         joined[:, position, a, b] = True
-    return Subgraphs(nodes, joined)
+    relation, position, end, start = joined.nonzero(as_tuple=True)
+    first = position * n_nodes
+    return Subgraphs(nodes, relation, first + end, first + start, len(joined))
 
 
 class Attention(nn.Module):
@@ -100,6 +109,23 @@ class Attention(nn.Module):
     def weights(self, state: Tensor, keys: Tensor, packing: Packing) -> Tensor:
         """(M, 1) the softmax of the scores over the nodes of each position."""
         return packing.unpad(self(state, keys, packing).softmax(dim=1).unsqueeze(2))
+
+
+class ItemParts(NamedTuple):
+    """All in the knowledge transfer that is linear in the item vectors, computed once an item.
+
+    Each (U, ...): the vectors e, W e and W' e of the attentions, W_g e, and U e + b of the GRU.
+    """
+
+    vectors: Tensor
+    keys_near: Tensor
+    keys_far: Tensor
+    gates: Tensor
+    states: Tensor
+
+    def of(self, rows: Tensor, *names: str) -> list[Tensor]:
+        """Of the items in the rows (M,)."""
+        return [getattr(self, name).index_select(0, rows) for name in names]
 
 
 class KnowledgeTransfer(nn.Module):
@@ -134,9 +160,19 @@ class KnowledgeTransfer(nn.Module):
         nn.init.uniform_(self.mutual, -bound, bound)
         nn.init.uniform_(self.relations, -bound, bound)
 
+    def of_items(self, vectors: Tensor) -> ItemParts:
+        """What the unit needs of items of which these are the vectors (U, d)."""
+        return ItemParts(
+            vectors,
+            self.within.node(vectors),
+            self.across.node(vectors),
+            self.gate_of_node(vectors),
+            F.linear(vectors, self.update.weight_hh, self.update.bias_hh),
+        )
+
     def forward(
         self,
-        vectors: Tensor,
+        items: ItemParts,
         rows: Tensor,
         graph: Subgraphs,
         states: tuple[Tensor, Tensor],
@@ -146,31 +182,29 @@ class KnowledgeTransfer(nn.Module):
         """The wanted nodes after it, (M, d), position after position.
 
         Args:
-            vectors: (U, d) of the items that are nodes anywhere, in the order of their ids.
+            items: of all that are nodes, and more.
             rows: (P, V) of the nodes in them.
             graph: of the nodes.
             states: h and h', (P, d) each.
             sides: (P, V) bool, the nodes within the domain and those of the other.
-            wanted: (P, V) bool, the nodes of a domain.
+            wanted: (P, V) bool.
         """
         near, far = (Packing.of(side) for side in sides)
-        rows_near, rows_far = (rows[side] for side in sides)
-        e_near, e_far = (vectors.index_select(0, each) for each in (rows_near, rows_far))
-        # What is linear in the item vectors is computed once an item.
-        keys_near = self.within.node(vectors).index_select(0, rows_near)
-        keys_far = self.across.node(vectors).index_select(0, rows_far)
-        a = self.within.weights(states[0], keys_near, near)
-        b = self.across.weights(states[1], keys_far, far)
+        e_near, keys, g_near = items.of(rows[sides[0]], "vectors", "keys_near", "gates")
+        a = self.within.weights(states[0], keys, near)
+        e_far, keys, g_far = items.of(rows[sides[1]], "vectors", "keys_far", "gates")
+        b = self.across.weights(states[1], keys, far)
         of_states = self.gate_of_states(torch.cat(states, dim=1))
-        of_nodes = self.gate_of_node(vectors)
-        g = of_states.index_select(0, near.row) + of_nodes.index_select(0, rows_near)
-        m = torch.sigmoid(g) * (a * e_near)
-        g = of_states.index_select(0, far.row) + of_nodes.index_select(0, rows_far)
+        g_near, g_far = (
+            torch.sigmoid(of_states.index_select(0, packing.row) + g)
+            for packing, g in ((near, g_near), (far, g_far))
+        )
+        m = g_near * (a * e_near)
         of_near = near.pad(e_near)
         mutual = (far.pad(e_far * self.mutual) @ of_near.transpose(1, 2)) @ of_near
-        m_across = self.message(torch.sigmoid(-g) * (b * e_far)) + far.unpad(mutual)
+        m_across = self.message((1 - g_far) * (b * e_far)) + far.unpad(mutual)
 
-        # W [n_r; n'_r, all r] + b of the GRU. Most nodes hear nothing by most relations: n = ReLU(b).
+        # W [n_r; n'_r, all r] + b of the GRU. By many relations nothing is heard: n = ReLU(b).
         silent = torch.relu(self.biases)
         x = F.linear(silent.flatten(), self.update.weight_ih, self.update.bias_ih)
         x = x.repeat(int(wanted.sum()), 1)
@@ -183,16 +217,8 @@ class KnowledgeTransfer(nn.Module):
                 heard = heard.index_add(0, ends, messages.index_select(0, starts))
                 n = torch.relu(torch.addmm(self.biases[which], heard, self.relations[which]))
                 x.index_add_(0, hearing, (n - silent[which]) @ weights[which].T)
-        rows = rows[wanted]
-        first = int(rows.min()) if len(rows) else 0
-        # As above: once an item.
-        u = F.linear(
-            vectors[first : int(rows.max()) + 1 if len(rows) else 0], self.update.weight_hh
-        )
-        u = u.index_select(0, rows - first)
-        parts = (each.unflatten(-1, (3, -1)) for each in (x, u, self.update.bias_hh))
-        x, u, bias = parts
-        return gru_cell(x, u, vectors.index_select(0, rows), bias)
+        e, u = items.of(rows[wanted], "vectors", "states")
+        return gru_cell(x.unflatten(1, (3, -1)), u.unflatten(1, (3, -1)), e)
 
 
 class GraphDecoder(nn.Module):

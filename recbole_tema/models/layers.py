@@ -151,7 +151,11 @@ class GRU(nn.Module):
             return self._at_once(x, packing)
         gates = F.linear(x, cells.weight_ih_l0, cells.bias_ih_l0).unflatten(-1, (3, -1))
         bias = cells.bias_hh_l0.view(3, -1)
-        return recurrence(gru_cell, gates, cells.weight_hh_l0, packing, bias)
+        return recurrence(self._cell, gates, cells.weight_hh_l0, packing, bias)
+
+    @staticmethod
+    def _cell(x: Tensor, u: Tensor, s: Tensor, bias: Tensor) -> Tensor:
+        return gru_cell(x, u + bias, s)
 
     def _at_once(self, x: Tensor, packing: Packing) -> Tensor:
         """The same by cuDNN, which has all steps in one call; torch has no such on a processor."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.models.behaviour import BehaviourTransfer
-from recbole_tema.models.knowledge import GraphDecoder, KnowledgeTransfer, subgraphs
+from recbole_tema.models.knowledge import GraphDecoder, ItemParts, KnowledgeTransfer, subgraphs
 from recbole_tema.models.layers import GRU, Packing
 from recbole_tema.models.losses import log_probability_of_targets
 from recbole_tema.models.query import Candidates, QueryRecommender
@@ -26,12 +26,17 @@ class Flow:
         states: h_X and h_Y, and
         transferred: h_{X→Y} and h_{Y→X}: each (T_D, d), at the domain's own events.
         last: (T,) of each domain, the domain's latest of its events at each event; -1 for none.
+        vectors: (U, d) of the histories' items and of those around them, by their ids, and what
+            the knowledge transfer makes of each.
+        rows: (N + 1,) each of these items' row in them.
     """
 
     events: Events
     states: list[Tensor]
     transferred: list[Tensor]
     last: list[Tensor]
+    vectors: ItemParts
+    rows: Tensor
 
     def state(self, domain: int, at: Tensor) -> Tensor:
         """(P, d) h of the domain at the events ``at`` (P,)."""
@@ -122,9 +127,18 @@ class MIFN(QueryRecommender):
     def item_vectors(self) -> Tensor:
         return self.items.weight
 
-    def encode(self, interaction: Interaction, events: Events) -> Flow:
-        """h and h_→ of both domains."""
-        vectors = self.dropout(self.items(events.items))
+    def encode(self, interaction: Interaction, events: Events, at: Tensor | None = None) -> Flow:
+        """h and h_→ of both domains.
+
+        ``at`` (P,) are the events whose graphs will be asked for; None: any.
+        """
+        latest = events.items if at is None else self._latest(events, at).flatten()
+        known = torch.cat([events.items, latest, self.neighbours[latest].flatten()]).unique()
+        rows = torch.zeros_like(self.item_domain)
+        rows[known] = torch.arange(len(known), device=known.device)
+        # One look at the table: each would make a gradient as large as it.
+        table = self.items(known)
+        vectors = self.dropout(table.index_select(0, rows[events.items]))
         of = self.item_domain[events.items]
         own = [(of == domain).nonzero().squeeze(1) for domain in (X, Y)]
         views = [events.packing.view(of == domain) for domain in (X, Y)]
@@ -139,7 +153,7 @@ class MIFN(QueryRecommender):
                 self.transfer, (X, Y), own, packings, strict=True
             )
         ]
-        return Flow(events, states, transferred, lasts)
+        return Flow(events, states, transferred, lasts, self.knowledge.of_items(table), rows)
 
     def queries(self, states: Flow, domain: int, at: Tensor) -> Tensor:
         """W [h_D; h_{D'→D}] + b, for P(i | M_s)."""
@@ -149,7 +163,6 @@ class MIFN(QueryRecommender):
     def graph_mode(self, flow: Flow, domain: int, at: Tensor) -> GraphMode:
         """What the graph around the history says at the events ``at`` (P,)."""
         graph = subgraphs(self._latest(flow.events, at), self.neighbours, self.kinds)
-        items, rows = graph.nodes.unique(return_inverse=True)
         of_nodes = self.item_domain[graph.nodes]
         # h and h' are those of the latest event, in whichever domain it lies.
         own = self.item_domain[flow.events.items[at]]
@@ -162,7 +175,9 @@ class MIFN(QueryRecommender):
         # Only what the decoder reads is computed.
         wanted = of_nodes == domain
         packing = Packing.of(wanted)
-        nodes = self.knowledge(self.items(items), rows, graph, (states, told), sides, wanted)
+        nodes = self.knowledge(
+            flow.vectors, flow.rows[graph.nodes], graph, (states, told), sides, wanted
+        )
         decoded = self.decoders[domain](
             flow.state(domain, at), flow.told_by(1 - domain, at), nodes, packing
         )
@@ -194,8 +209,8 @@ class MIFN(QueryRecommender):
 
     def domain_scores(self, interaction: Interaction, domain: int) -> Tensor:
         """(B, items of the domain) log P(i)."""
-        flow = self.encode(interaction, self.events_of(interaction))
         at = self.last_events(interaction)
+        flow = self.encode(interaction, self.events_of(interaction), at)
         among = self.candidate_ranges[MERGED if self.among_all else domain]
         queries = self.queries(flow, domain, at) / self.temperature
         log_p = (queries @ self.item_vectors[slice(*among)].T).log_softmax(dim=1)

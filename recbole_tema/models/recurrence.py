@@ -90,8 +90,8 @@ class _Recurrence(torch.autograd.Function):
         return None, None, of_x, of_u.flatten(1).T @ before, *of_others
 
 
-def gru_cell(x: Tensor, u: Tensor, s: Tensor, bias: Tensor) -> Tensor:
-    """(1 - z) ⊙ n + z ⊙ s with r, z = σ(x + u + b) and n = tanh(x + r ⊙ (u + b)); b (3, d)."""
-    (x_r, x_z, x_n), (u_r, u_z, u_n) = x.unbind(dim=1), (u + bias).unbind(dim=1)
+def gru_cell(x: Tensor, u: Tensor, s: Tensor) -> Tensor:
+    """(1 - z) ⊙ n + z ⊙ s with r, z = σ(x + u) and n = tanh(x + r ⊙ u), the biases in x and u."""
+    (x_r, x_z, x_n), (u_r, u_z, u_n) = x.unbind(dim=1), u.unbind(dim=1)
     n = torch.tanh(torch.addcmul(x_n, torch.sigmoid(x_r + u_r), u_n))
     return torch.lerp(n, s, torch.sigmoid(x_z + u_z))
