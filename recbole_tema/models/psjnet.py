@@ -8,55 +8,12 @@ from torch import Tensor, nn
 from recbole_tema.models.layers import GRU, Packing
 from recbole_tema.models.pinet import Domain, PiNet
 from recbole_tema.models.settings import at_least, choice
+from recbole_tema.models.split import Split
 from recbole_tema.models.views import seen
 
 VARIANTS = ("I", "II")
-SHUT = 1e-10
 GROUP = 8
 """Histories of like length that are joined together: padding costs the square of the longest."""
-
-
-class Split(nn.Module):
-    """A state for each of K roles of an account in A, or none of them, who acts for B.
-
-    f^k = σ(W_fA h_A_i + W_fB h_B_j + U_f h^k_{i-1} + V_f u_k + b_f)
-    f^0 = σ(W_nA h_A_i + W_nB h_B_j + Σ_k v_k ⊙ U_n h^k_{i-1} + b_n)
-    ĥ^k = tanh(W_h h_A_i + U_h h^k_{i-1} + V_h u_k + b_h)
-    h^k_i = (f^k ⊙ ĥ^k + f^0 ⊙ h^k_{i-1}) / (Σ_l f^l + f^0)
-    """
-
-    def __init__(self, dim: int, n_latent: int) -> None:
-        super().__init__()
-        self.roles = nn.Parameter(torch.empty(n_latent, dim))
-        # Of f, ĥ and f^0, one behind the other.
-        self.w_a = nn.Linear(dim, 3 * dim)
-        self.w_b = nn.Linear(dim, 2 * dim, bias=False)  # Of f and f^0.
-        self.u = nn.Linear(dim, 3 * dim, bias=False)
-        self.v = nn.Linear(dim, 2 * dim, bias=False)  # Of f and ĥ.
-        self.v_none = nn.Parameter(torch.empty(n_latent, dim))
-
-    def forward(self, h_a: Tensor, h_b: Tensor, packing: Packing) -> Tensor:
-        """(T_A, d) both, the states of A and those of B at the same events, to (T_A, K, d)."""
-        order, sizes = packing.steps
-        n_latent, dim = self.roles.shape
-        gate_b, none_b = self.w_b(h_b).chunk(2, dim=1)
-        inputs = self.w_a(h_a) + torch.cat([gate_b, torch.zeros_like(gate_b), none_b], dim=1)
-        role_parts = self.v(self.roles)
-        state = h_a.new_zeros(packing.n_rows, n_latent, dim)
-        states = [state[:0]]
-        for step in inputs.index_select(0, order).split(sizes.tolist()):
-            state = state[: len(step)]
-            both, none = step.split([2 * dim, dim], dim=1)
-            both_before, none_before = self.u(state).split([2 * dim, dim], dim=2)
-            f, candidate = (both.unsqueeze(1) + both_before + role_parts).chunk(2, dim=2)
-            f = f.sigmoid()
-            f_none = (none + (self.v_none * none_before).sum(dim=1)).sigmoid().unsqueeze(1)
-            # Not 0 where all gates are shut so far that they round to it.
-            total = f.sum(dim=1, keepdim=True) + f_none + SHUT
-            state = (f * candidate.tanh() + f_none * state) / total
-            states.append(state)
-        found = torch.cat(states)
-        return torch.empty_like(found).index_copy(0, order, found)
 
 
 class Similarity(nn.Module):
