@@ -146,12 +146,11 @@ class GRU(nn.Module):
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """(T, …, d) to (T, …, d), the state after each event; dimensions between run apart."""
-        cells = self.cells
         if x.is_cuda and len(x):
             return self._at_once(x, packing)
-        gates = F.linear(x, cells.weight_ih_l0, cells.bias_ih_l0).unflatten(-1, (3, -1))
-        bias = cells.bias_hh_l0.view(3, -1)
-        return recurrence(self._cell, gates, cells.weight_hh_l0, packing, bias)
+        w, u, w_bias, u_bias = self.cells.all_weights[0]
+        gates = F.linear(x, w, w_bias).unflatten(-1, (3, -1))
+        return recurrence(self._cell, gates, u, packing, u_bias.view(3, -1))
 
     @staticmethod
     def _cell(x: Tensor, u: Tensor, s: Tensor, bias: Tensor) -> Tensor:
