@@ -146,7 +146,7 @@ class GRU(nn.Module):
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """(T, …, d) to (T, …, d), the state after each event; dimensions between run apart."""
-        if x.is_cuda and len(x):
+        if len(x) and (x.is_cuda or not torch.is_grad_enabled()):
             return self._at_once(x, packing)
         w, u, w_bias, u_bias = self.cells.all_weights[0]
         gates = F.linear(x, w, w_bias).unflatten(-1, (3, -1))
@@ -157,7 +157,7 @@ class GRU(nn.Module):
         return gru_cell(x, u + bias, s)
 
     def _at_once(self, x: Tensor, packing: Packing) -> Tensor:
-        """The same by cuDNN, which has all steps in one call; torch has no such on a processor."""
+        """The same in one call of torch's, whose way back is slow, but not that of cuDNN."""
         order, sizes = packing.steps
         steps = x.index_select(0, order)
         apart = steps[0].numel() // steps.shape[-1]
