@@ -1,9 +1,11 @@
 """The flow of behaviour of MIFN: recurrent networks over the events of a domain."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_tema.models.layers import GRU, Packing
+from recbole_tema.models.recurrence import recurrence
 
 
 class Filter(nn.Module):
@@ -24,22 +26,15 @@ class Filter(nn.Module):
 
     def forward(self, own: Tensor, other: Tensor, packing: Packing) -> Tensor:
         """h_A and h_B at the events of A, (T, d) each, to s (T, d)."""
-        if not len(own):
-            return own
-        order, sizes = packing.steps
-        gate, candidate = self.own(own).chunk(2, dim=1)
-        gate, candidate = (gate + self.other(other))[order], candidate[order]
-        state = own.new_zeros(int(sizes[0]), own.shape[1])
-        states, start = [], 0
-        for size in sizes.tolist():
-            # The sequences that go on stand first.
-            step, state = slice(start, start + size), state[:size]
-            gate_of_state, candidate_of_state = self.state(state).chunk(2, dim=1)
-            f = torch.sigmoid(gate[step] + gate_of_state)
-            state = f * torch.tanh(candidate[step] + candidate_of_state) + (1 - f) * state
-            states.append(state)
-            start += size
-        return torch.empty_like(own).index_copy(0, order, torch.cat(states))
+        of_own = self.own(own).unflatten(1, (2, -1))
+        inputs = of_own + F.pad(self.other(other).unsqueeze(1), (0, 0, 0, 1))
+        return recurrence(self._cell, inputs, self.state.weight, packing)
+
+    @staticmethod
+    def _cell(x: Tensor, u: Tensor, s: Tensor) -> Tensor:
+        """f ⊙ ŝ + (1 - f) ⊙ s."""
+        f, candidate = (x + u).unbind(dim=1)
+        return torch.lerp(s, torch.tanh(candidate), torch.sigmoid(f))
 
 
 class BehaviourTransfer(nn.Module):

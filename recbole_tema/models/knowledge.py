@@ -1,9 +1,14 @@
 """The flow of knowledge of MIFN: a graph network over the items around a history."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from recbole_tema.models.layers import Packing
+from recbole_tema.models.recurrence import gru_cell
 
 
 @dataclass(frozen=True)
@@ -12,14 +17,35 @@ class Subgraphs:
 
     Attributes:
         nodes: (P, V) item ids, none twice at a position; 0 where there are fewer.
-        adjacency: (P, R, V, V) 1 where two nodes are joined by a relation, or are the same.
+        relation: (E,) of each edge, ascending, and
+        ends, starts: (E,) its nodes, as numbers in the flat nodes, the ends ascending for each
+            relation. An edge holds both ways; by each relation a node is joined with itself.
+        n_relations: R.
     """
 
     nodes: Tensor
-    adjacency: Tensor
+    relation: Tensor
+    ends: Tensor
+    starts: Tensor
+    n_relations: int
+
+    def edges(self, ends: Tensor, starts: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """For each relation the edges to the nodes of one mask (P, V) from those of another.
+
+        Returns:
+            numbers of their ends and starts among the nodes of the masks, the ends ascending.
+        """
+        ends, starts = ends.flatten(), starts.flatten()
+        kept = (ends[self.ends] & starts[self.starts]).nonzero().squeeze(1)
+        counts = torch.bincount(self.relation[kept], minlength=self.n_relations).tolist()
+        numbers = (
+            (mask.cumsum(dim=0) - 1)[nodes[kept]].split(counts)
+            for mask, nodes in ((ends, self.ends), (starts, self.starts))
+        )
+        return list(zip(*numbers, strict=True))
 
 
-def subgraphs(latest: Tensor, neighbours: Tensor, kinds: Tensor, dtype: torch.dtype) -> Subgraphs:
+def subgraphs(latest: Tensor, neighbours: Tensor, kinds: Tensor) -> Subgraphs:
     """The latest items of each position, their neighbours, and the edges between these and those.
 
     An edge holds both ways. Items that follow each other are joined by every relation.
@@ -28,7 +54,6 @@ def subgraphs(latest: Tensor, neighbours: Tensor, kinds: Tensor, dtype: torch.dt
         latest: (P, n) item ids, the latest first; 0 where there are fewer.
         neighbours: (N + 1, k) item ids, 0 where there are fewer.
         kinds: (N + 1, k, R) bool, the relations by which they are neighbours.
-        dtype: of the adjacency.
     """
     around = torch.cat([latest[:, :, None], neighbours[latest]], dim=2)  # (P, n, 1 + k)
     items = around.flatten(1)
@@ -43,18 +68,20 @@ def subgraphs(latest: Tensor, neighbours: Tensor, kinds: Tensor, dtype: torch.dt
     nodes = torch.where(first, ordered, 0)
 
     n_positions, n_nodes = nodes.shape
-    shape = n_positions, kinds.shape[2], n_nodes, n_nodes
-    adjacency = torch.zeros(shape, dtype=dtype, device=items.device)
-    adjacency.diagonal(dim1=2, dim2=3).fill_(1)
+    shape = kinds.shape[2], n_positions, n_nodes, n_nodes
+    joined = torch.zeros(shape, dtype=torch.bool, device=items.device)
+    joined.diagonal(dim1=2, dim2=3).fill_(True)
     position, at, which, relation = kinds[latest].nonzero(as_tuple=True)
     ends = node[position, at, 0], node[position, at, 1 + which]
     for a, b in (ends, ends[::-1]):
-        adjacency[position, relation, a, b] = 1
+        joined[relation, position, a, b] = True
     position, at = (latest[:, 1:] > 0).nonzero(as_tuple=True)
     ends = node[position, at, 0], node[position, at + 1, 0]
     for a, b in (ends, ends[::-1]):
-        adjacency[position, :, a, b] = 1
-    return Subgraphs(nodes, adjacency)
+        joined[:, position, a, b] = True
+    relation, position, end, start = joined.nonzero(as_tuple=True)
+    first = position * n_nodes
+    return Subgraphs(nodes, relation, first + end, first + start, len(joined))
 
 
 class Attention(nn.Module):
@@ -66,19 +93,39 @@ class Attention(nn.Module):
         self.node = nn.Linear(dim, dim, bias=False)
         self.score = nn.Linear(dim, 1, bias=False)
 
-    def forward(self, state: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
-        """(P, V) scores, where the mask does not hold the lowest number there is.
+    def forward(self, state: Tensor, keys: Tensor, packing: Packing) -> Tensor:
+        """(P, W) scores, with the lowest number there is behind those of each position.
 
         Args:
             state: (P, d).
-            keys: (M, d) W_e e of the M nodes of the mask, position after position.
-            mask: (P, V) bool.
+            keys: (M, d) W_e e of the nodes, and
+            packing: which of them stand at which position.
         """
-        position, _ = mask.nonzero(as_tuple=True)
-        found = self.score(torch.tanh(self.state(state)[position] + keys)).squeeze(1)
+        of_states = self.state(state).index_select(0, packing.row)
+        scores = packing.pad(self.score(torch.tanh(of_states + keys))).squeeze(2)
         # Not -inf: a softmax over no node at all would be NaN.
-        lowest = found.new_full(mask.shape, torch.finfo(found.dtype).min)
-        return lowest.masked_scatter(mask, found)
+        return scores.masked_fill(~packing.filled, torch.finfo(scores.dtype).min)
+
+    def weights(self, state: Tensor, keys: Tensor, packing: Packing) -> Tensor:
+        """(M, 1) the softmax of the scores over the nodes of each position."""
+        return packing.unpad(self(state, keys, packing).softmax(dim=1).unsqueeze(2))
+
+
+class ItemParts(NamedTuple):
+    """All in the knowledge transfer that is linear in the item vectors, computed once an item.
+
+    Each (U, ...): the vectors e, W e and W' e of the attentions, W_g e, and U e + b of the GRU.
+    """
+
+    vectors: Tensor
+    keys_near: Tensor
+    keys_far: Tensor
+    gates: Tensor
+    states: Tensor
+
+    def of(self, rows: Tensor, *names: str) -> list[Tensor]:
+        """Of the items in the rows (M,)."""
+        return [getattr(self, name).index_select(0, rows) for name in names]
 
 
 class KnowledgeTransfer(nn.Module):
@@ -113,11 +160,21 @@ class KnowledgeTransfer(nn.Module):
         nn.init.uniform_(self.mutual, -bound, bound)
         nn.init.uniform_(self.relations, -bound, bound)
 
+    def of_items(self, vectors: Tensor) -> ItemParts:
+        """What the unit needs of items of which these are the vectors (U, d)."""
+        return ItemParts(
+            vectors,
+            self.within.node(vectors),
+            self.across.node(vectors),
+            self.gate_of_node(vectors),
+            F.linear(vectors, self.update.weight_hh, self.update.bias_hh),
+        )
+
     def forward(
         self,
-        vectors: Tensor,
+        items: ItemParts,
         rows: Tensor,
-        adjacency: Tensor,
+        graph: Subgraphs,
         states: tuple[Tensor, Tensor],
         sides: tuple[Tensor, Tensor],
         wanted: Tensor,
@@ -125,42 +182,43 @@ class KnowledgeTransfer(nn.Module):
         """The wanted nodes after it, (M, d), position after position.
 
         Args:
-            vectors: (U, d) of the items that are nodes anywhere.
+            items: of all that are nodes, and more.
             rows: (P, V) of the nodes in them.
-            adjacency: (P, R, V, V).
+            graph: of the nodes.
             states: h and h', (P, d) each.
             sides: (P, V) bool, the nodes within the domain and those of the other.
             wanted: (P, V) bool.
         """
-        within, across = sides
-        # What is linear in the item vectors is computed once an item.
-        keys = self.within.node(vectors)[rows[within]], self.across.node(vectors)[rows[across]]
-        a = self.within(states[0], keys[0], within).softmax(dim=1)
-        b = self.across(states[1], keys[1], across).softmax(dim=1)
-        gate_of_states = self.gate_of_states(torch.cat(states, dim=1))
-        gate_of_nodes = self.gate_of_node(vectors)
+        near, far = (Packing.of(side) for side in sides)
+        e_near, keys, g_near = items.of(rows[sides[0]], "vectors", "keys_near", "gates")
+        a = self.within.weights(states[0], keys, near)
+        e_far, keys, g_far = items.of(rows[sides[1]], "vectors", "keys_far", "gates")
+        b = self.across.weights(states[1], keys, far)
+        of_states = self.gate_of_states(torch.cat(states, dim=1))
+        g_near, g_far = (
+            torch.sigmoid(of_states.index_select(0, packing.row) + g)
+            for packing, g in ((near, g_near), (far, g_far))
+        )
+        m = g_near * (a * e_near)
+        of_near = near.pad(e_near)
+        mutual = (far.pad(e_far * self.mutual) @ of_near.transpose(1, 2)) @ of_near
+        m_across = self.message((1 - g_far) * (b * e_far)) + far.unpad(mutual)
 
-        def gated(side: Tensor, sign: int, weights: Tensor) -> Tensor:
-            """g, or with the other sign 1 - g, times weight and vector of the side's nodes."""
-            gate = gate_of_states[side.nonzero(as_tuple=True)[0]] + gate_of_nodes[rows[side]]
-            return torch.sigmoid(sign * gate) * weights[side][:, None] * vectors[rows[side]]
-
-        m, m_across = gated(within, 1, a), self.message(gated(across, -1, b))
-        near, far = (self._padded(vectors[rows[side]], side) for side in sides)
-        mutual = ((far * self.mutual) @ near.transpose(1, 2)) @ near
-        both = [self._padded(m, within), self._padded(m_across, across) + mutual]
-        summed = adjacency.flatten(1, 2) @ torch.cat(both, dim=2)  # (P, R * V, 2d)
-        summed = summed.unflatten(1, (-1, wanted.shape[1])).transpose(1, 2)[wanted]
-        summed = summed.unflatten(2, (2, -1)).flatten(1, 2)  # (M, 2R, d)
-        n = torch.relu(summed.transpose(0, 1) @ self.relations + self.biases)
-        return self.update(n.transpose(0, 1).flatten(1), vectors[rows[wanted]])
-
-    @staticmethod
-    def _padded(nodes: Tensor, mask: Tensor) -> Tensor:
-        """(M, d) of the nodes of a mask (P, V) to (P, V, d), the others 0."""
-        place = mask.flatten().nonzero().squeeze(1)
-        padded = nodes.new_zeros(mask.numel(), nodes.shape[1]).index_copy(0, place, nodes)
-        return padded.view(*mask.shape, nodes.shape[1])
+        # W [n_r; n'_r, all r] + b of the GRU. By many relations nothing is heard: n = ReLU(b).
+        silent = torch.relu(self.biases)
+        x = F.linear(silent.flatten(), self.update.weight_ih, self.update.bias_ih)
+        x = x.repeat(int(wanted.sum()), 1)
+        weights = self.update.weight_ih.unflatten(1, (len(self.relations), -1)).unbind(dim=1)
+        for side, messages in enumerate((m, m_across)):
+            for relation, (ends, starts) in enumerate(graph.edges(wanted, sides[side])):
+                which = 2 * relation + side
+                hearing, ends = ends.unique_consecutive(return_inverse=True)
+                heard = messages.new_zeros(len(hearing), messages.shape[1])
+                heard = heard.index_add(0, ends, messages.index_select(0, starts))
+                n = torch.relu(torch.addmm(self.biases[which], heard, self.relations[which]))
+                x.index_add_(0, hearing, (n - silent[which]) @ weights[which].T)
+        e, u = items.of(rows[wanted], "vectors", "states")
+        return gru_cell(x.unflatten(1, (3, -1)), u.unflatten(1, (3, -1)), e)
 
 
 class GraphDecoder(nn.Module):
@@ -172,7 +230,7 @@ class GraphDecoder(nn.Module):
         self.switch = nn.Linear(3 * dim, 1)
 
     def forward(
-        self, own: Tensor, transferred: Tensor, nodes: Tensor, mask: Tensor
+        self, own: Tensor, transferred: Tensor, nodes: Tensor, packing: Packing
     ) -> tuple[Tensor, Tensor, Tensor]:
         """log P(i | M_g), log P(M_g) and log P(M_s).
 
@@ -181,18 +239,17 @@ class GraphDecoder(nn.Module):
         Args:
             own: (P, d) the domain's state.
             transferred: (P, d) what the other domain told it.
-            nodes: (M, d) the nodes of the mask after the knowledge transfer.
-            mask: (P, V) bool, the nodes of the domain.
+            nodes: (M, d) the nodes of the domain after the knowledge transfer, and
+            packing: which of them stand at which position.
 
         Returns:
-            (P, V), -inf outside the mask; (P,); (P,).
+            (P, W), -inf behind the nodes of each position; (P,); (P,).
         """
-        scores = self.attention(own, self.attention.node(nodes), mask)
-        log_p = scores.log_softmax(dim=1).masked_fill(~mask, -torch.inf)
-        position, _ = mask.nonzero(as_tuple=True)
-        pooled = torch.zeros_like(own).index_add(0, position, nodes)
+        scores = self.attention(own, self.attention.node(nodes), packing)
+        log_p = scores.log_softmax(dim=1).masked_fill(~packing.filled, -torch.inf)
+        pooled = torch.zeros_like(own).index_add(0, packing.row, nodes)
         switch = self.switch(torch.cat([own, transferred, pooled], dim=1)).squeeze(1)
-        any_node = mask.any(dim=1)
-        log_graph = nn.functional.logsigmoid(switch).masked_fill(~any_node, -torch.inf)
-        log_sequence = nn.functional.logsigmoid(-switch).masked_fill(~any_node, 0)
+        any_node = packing.filled[:, 0]
+        log_graph = F.logsigmoid(switch).masked_fill(~any_node, -torch.inf)
+        log_sequence = F.logsigmoid(-switch).masked_fill(~any_node, 0)
         return log_p, log_graph, log_sequence

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recbole_tema.models.faster import Dropout
+from recbole_tema.models.recurrence import gru_cell, recurrence
 
 POSITIONS = ("start", "end", "none")
 
@@ -53,6 +54,30 @@ class Packing:
         position = torch.arange(len(row), device=row.device) - before[row]
         last = torch.where(kept > before[self.row], kept - 1, -1)
         return Packing(row, position, self.n_rows), last
+
+    def groups(self, ranks: Tensor, size: int) -> tuple[Tensor, list["Packing"]]:
+        """The sequences in another order, ``size`` at a time.
+
+        Args:
+            ranks: (B,) the new place of each.
+
+        Returns:
+            (T,) the events in that order, group after group, and the packing of each group.
+        """
+        rank = ranks[self.row]
+        order = rank.argsort(stable=True)
+        counts = torch.bincount(rank // size, minlength=-(-self.n_rows // size)).tolist()
+        parts = zip(rank[order].split(counts), self.position[order].split(counts), strict=True)
+        return order, [
+            Packing(row - size * number, position, min(size, self.n_rows - size * number))
+            for number, (row, position) in enumerate(parts)
+        ]
+
+    def pad_groups(self, x: Tensor, ranks: Tensor, size: int) -> list[Tensor]:
+        """(T, d) to (size, W, d) of each of :meth:`groups`, W its own width."""
+        order, groups = self.groups(ranks, size)
+        parts = x.index_select(0, order).split([len(group.row) for group in groups])
+        return [group.pad(part) for group, part in zip(groups, parts, strict=True)]
 
     @cached_property
     def width(self) -> int:
@@ -101,14 +126,20 @@ class Packing:
         """(T,) where each event stands among the B x W places of the padded sequences."""
         return self.row * self.width + self.position
 
+    @cached_property
+    def filled(self) -> Tensor:
+        """(B, W) bool, which of the places of the padded sequences are events'."""
+        ones = torch.ones_like(self.row).unsqueeze(1)
+        return self.pad(ones).squeeze(2) > 0
+
     def pad(self, x: Tensor) -> Tensor:
         """(T, d) to (B, W, d) with zeros behind."""
         padded = x.new_zeros(self.n_rows * self.width, x.shape[1])
-        return padded.index_copy(0, self._slots, x).view(self.n_rows, self.width, -1)
+        return padded.index_copy(0, self._slots, x).view(self.n_rows, self.width, x.shape[1])
 
     def unpad(self, x: Tensor) -> Tensor:
         """(B, W, d) to (T, d)."""
-        return x.reshape(self.n_rows * self.width, -1).index_select(0, self._slots)
+        return x.flatten(0, 1).index_select(0, self._slots)
 
 
 def spans(firsts: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,8 +176,18 @@ class GRU(nn.Module):
 
     def forward(self, x: Tensor, packing: Packing) -> Tensor:
         """(T, …, d) to (T, …, d), the state after each event; dimensions between run apart."""
-        if not len(x):
-            return x
+        if len(x) and (x.is_cuda or not torch.is_grad_enabled()):
+            return self._at_once(x, packing)
+        w, u, w_bias, u_bias = self.cells.all_weights[0]
+        gates = F.linear(x, w, w_bias).unflatten(-1, (3, -1))
+        return recurrence(self._cell, gates, u, packing, u_bias.view(3, -1))
+
+    @staticmethod
+    def _cell(x: Tensor, u: Tensor, s: Tensor, bias: Tensor) -> Tensor:
+        return gru_cell(x, u + bias, s)
+
+    def _at_once(self, x: Tensor, packing: Packing) -> Tensor:
+        """The same in one call of torch's, whose way back is slow, but not that of cuDNN."""
         order, sizes = packing.steps
         steps = x.index_select(0, order)
         apart = steps[0].numel() // steps.shape[-1]

@@ -132,9 +132,9 @@ def log_probability_of_targets(
     log_weights = _log_weights(weights, _usable(present, negatives))
     terms = []
     for m, (query, item) in enumerate(zip(queries, items, strict=True)):
-        candidates = item if negatives is None else item[negatives.rows]
+        candidates = item if negatives is None else item.index_select(0, negatives.rows)
         z = query @ candidates.T
-        z_target = (query * item[targets]).sum(dim=1)
+        z_target = (query * item.index_select(0, targets)).sum(dim=1)
         if present is not None:
             mask = present[m] if negatives is None else present[m][negatives.rows]
             z = z.masked_fill(~mask, -torch.inf)

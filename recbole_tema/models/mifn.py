@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.models.behaviour import BehaviourTransfer
-from recbole_tema.models.knowledge import GraphDecoder, KnowledgeTransfer, subgraphs
-from recbole_tema.models.layers import GRU
+from recbole_tema.models.faster import Dropout
+from recbole_tema.models.knowledge import GraphDecoder, ItemParts, KnowledgeTransfer, subgraphs
+from recbole_tema.models.layers import GRU, Packing
 from recbole_tema.models.losses import log_probability_of_targets
 from recbole_tema.models.query import Candidates, QueryRecommender
 from recbole_tema.models.settings import at_least, choice
-from recbole_tema.models.views import MERGED, Events, X, Y
+from recbole_tema.models.views import MERGED, Events, X, Y, seen
 
 
 @dataclass(frozen=True)
@@ -24,30 +25,34 @@ class Flow:
     Attributes:
         events: of the histories.
         states: h_X and h_Y, and
-        transferred: h_{X→Y} and h_{Y→X}: each (T_D + 1, d), at the domain's own events; the last
-            row, which stands for no event, is zero.
+        transferred: h_{X→Y} and h_{Y→X}: each (T_D, d), at the domain's own events.
         last: (T,) of each domain, the domain's latest of its events at each event; -1 for none.
+        vectors: (U, d) of the histories' items and of those around them, by their ids, and what
+            the knowledge transfer makes of each.
+        rows: (N + 1,) each of these items' row in them.
     """
 
     events: Events
     states: list[Tensor]
     transferred: list[Tensor]
     last: list[Tensor]
+    vectors: ItemParts
+    rows: Tensor
 
     def state(self, domain: int, at: Tensor) -> Tensor:
         """(P, d) h of the domain at the events ``at`` (P,)."""
-        return self.states[domain][self.last[domain][at]]
+        return seen(self.states[domain], self.last[domain][at])
 
     def told_by(self, domain: int, at: Tensor) -> Tensor:
         """(P, d) what the domain has told the other one at the events ``at`` (P,)."""
-        return self.transferred[domain][self.last[domain][at]]
+        return seen(self.transferred[domain], self.last[domain][at])
 
 
 @dataclass(frozen=True)
 class GraphMode:
     """What the graph says of the next item of a domain, see :class:`GraphDecoder`.
 
-    ``nodes`` (P, V) item ids, ``log_p`` (P, V), ``log_graph`` (P,), ``log_sequence`` (P,).
+    ``nodes`` (P, W) item ids, ``log_p`` (P, W), ``log_graph`` (P,), ``log_sequence`` (P,).
     """
 
     nodes: Tensor
@@ -107,7 +112,7 @@ class MIFN(QueryRecommender):
         self.register_buffer("neighbours", neighbours, persistent=False)
         self.register_buffer("kinds", kinds, persistent=False)
 
-        self.dropout = nn.Dropout(float(at_least(config, "hidden_dropout_prob", 0)))
+        self.dropout = Dropout(float(at_least(config, "hidden_dropout_prob", 0)))
         self.items = nn.Embedding(self.n_items, dim, padding_idx=0)
         # Of the domains X and Y.
         self.encoders = nn.ModuleList(GRU(dim) for _ in range(2))
@@ -123,25 +128,33 @@ class MIFN(QueryRecommender):
     def item_vectors(self) -> Tensor:
         return self.items.weight
 
-    def encode(self, interaction: Interaction, events: Events) -> Flow:
-        """h and h_→ of both domains."""
-        vectors = self.dropout(self.items(events.items))
-        keeps = [self.item_domain[events.items] == domain for domain in (X, Y)]
-        views = [events.packing.view(keep) for keep in keeps]
-        lasts = [last for _, last in views]
+    def encode(self, interaction: Interaction, events: Events, at: Tensor | None = None) -> Flow:
+        """h and h_→ of both domains.
+
+        ``at`` (P,) are the events whose graphs will be asked for; None: any.
+        """
+        latest = events.items if at is None else self._latest(events, at).flatten()
+        known = torch.cat([events.items, latest, self.neighbours[latest].flatten()]).unique()
+        rows = torch.zeros_like(self.item_domain)
+        rows[known] = torch.arange(len(known), device=known.device)
+        # One look at the table: each would make a gradient as large as it.
+        table = self.items(known)
+        vectors = self.dropout(table.index_select(0, rows[events.items]))
+        of = self.item_domain[events.items]
+        own = [(of == domain).nonzero().squeeze(1) for domain in (X, Y)]
+        views = [events.packing.view(of == domain) for domain in (X, Y)]
+        packings, lasts = (list(each) for each in zip(*views, strict=True))
         states = [
-            _with_none(encoder(vectors[keep], packing))
-            for encoder, keep, (packing, _) in zip(self.encoders, keeps, views, strict=True)
+            encoder(vectors.index_select(0, at), packing)
+            for encoder, at, packing in zip(self.encoders, own, packings, strict=True)
         ]
         transferred = [
-            _with_none(
-                self.transfer[domain](
-                    states[domain][:-1], states[1 - domain][lasts[1 - domain][keep]], packing
-                )
+            transfer(states[domain], seen(states[1 - domain], lasts[1 - domain][at]), packing)
+            for transfer, domain, at, packing in zip(
+                self.transfer, (X, Y), own, packings, strict=True
             )
-            for domain, keep, (packing, _) in zip((X, Y), keeps, views, strict=True)
         ]
-        return Flow(events, states, transferred, lasts)
+        return Flow(events, states, transferred, lasts, self.knowledge.of_items(table), rows)
 
     def queries(self, states: Flow, domain: int, at: Tensor) -> Tensor:
         """W [h_D; h_{D'→D}] + b, for P(i | M_s)."""
@@ -150,10 +163,7 @@ class MIFN(QueryRecommender):
 
     def graph_mode(self, flow: Flow, domain: int, at: Tensor) -> GraphMode:
         """What the graph around the history says at the events ``at`` (P,)."""
-        graph = subgraphs(
-            self._latest(flow.events, at), self.neighbours, self.kinds, self.items.weight.dtype
-        )
-        items, rows = graph.nodes.unique(return_inverse=True)
+        graph = subgraphs(self._latest(flow.events, at), self.neighbours, self.kinds)
         of_nodes = self.item_domain[graph.nodes]
         # h and h' are those of the latest event, in whichever domain it lies.
         own = self.item_domain[flow.events.items[at]]
@@ -165,13 +175,15 @@ class MIFN(QueryRecommender):
         sides = of_nodes == own[:, None], real & (of_nodes != own[:, None])
         # Only what the decoder reads is computed.
         wanted = of_nodes == domain
+        packing = Packing.of(wanted)
         nodes = self.knowledge(
-            self.items(items), rows, graph.adjacency, (states, told), sides, wanted
+            flow.vectors, flow.rows[graph.nodes], graph, (states, told), sides, wanted
         )
         decoded = self.decoders[domain](
-            flow.state(domain, at), flow.told_by(1 - domain, at), nodes, wanted
+            flow.state(domain, at), flow.told_by(1 - domain, at), nodes, packing
         )
-        return GraphMode(graph.nodes, *decoded)
+        ids = packing.pad(graph.nodes[wanted].unsqueeze(1)).squeeze(2)
+        return GraphMode(ids, *decoded)
 
     def domain_loss(
         self,
@@ -198,8 +210,8 @@ class MIFN(QueryRecommender):
 
     def domain_scores(self, interaction: Interaction, domain: int) -> Tensor:
         """(B, items of the domain) log P(i)."""
-        flow = self.encode(interaction, self.events_of(interaction))
         at = self.last_events(interaction)
+        flow = self.encode(interaction, self.events_of(interaction), at)
         among = self.candidate_ranges[MERGED if self.among_all else domain]
         queries = self.queries(flow, domain, at) / self.temperature
         log_p = (queries @ self.item_vectors[slice(*among)].T).log_softmax(dim=1)
@@ -216,8 +228,3 @@ class MIFN(QueryRecommender):
         back = torch.arange(self.n_latest, device=at.device)
         real = events.packing.position[at][:, None] >= back
         return torch.where(real, events.items[(at[:, None] - back).clamp(min=0)], 0)
-
-
-def _with_none(states: Tensor) -> Tensor:
-    """(T + 1, d): a row of zeros behind, which -1 finds."""
-    return torch.cat([states, states.new_zeros(1, states.shape[1])])

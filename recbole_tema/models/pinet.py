@@ -9,8 +9,10 @@ from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 
 from recbole_tema.data.dataset import CrossDomainDataset
+from recbole_tema.models.faster import Dropout
 from recbole_tema.models.layers import GRU, Packing
 from recbole_tema.models.query import QueryRecommender
+from recbole_tema.models.recurrence import recurrence
 from recbole_tema.models.settings import at_least
 from recbole_tema.models.views import Events, X, Y, seen
 
@@ -51,19 +53,17 @@ class SharedAccountFilter(nn.Module):
 
     def forward(self, h_a: Tensor, h_b: Tensor, packing: Packing) -> Tensor:
         """(T_A, d) both, the states of A and those of B at the same events, to (T_A, d)."""
-        order, sizes = packing.steps
-        inputs = self.w_a(h_a) + F.pad(self.w_b(h_b), (0, h_a.shape[1]))
-        users = self.v(self.users)
-        state = h_a.new_zeros(packing.n_rows, h_a.shape[1])
-        states = [h_a[:0]]
-        for step in inputs.index_select(0, order).split(sizes.tolist()):
-            state = state[: len(step)]
-            gate, candidate = ((step + self.u(state)).unsqueeze(1) + users).chunk(2, dim=2)
-            change = gate.sigmoid() * (candidate.tanh() - state.unsqueeze(1))
-            state = state + change.mean(dim=1)
-            states.append(state)
-        found = torch.cat(states)
-        return torch.empty_like(found).index_copy(0, order, found)
+        of_a = self.w_a(h_a).unflatten(1, (2, -1))
+        inputs = of_a + F.pad(self.w_b(h_b).unsqueeze(1), (0, 0, 0, 1))
+        users = self.v(self.users).unflatten(1, (2, -1))
+        return recurrence(self._cell, inputs, self.u.weight, packing, users)
+
+    @staticmethod
+    def _cell(x: Tensor, u: Tensor, state: Tensor, users: Tensor) -> Tensor:
+        """1/K Σ_k (f^k ⊙ ĥ^k + (1 - f^k) ⊙ state)."""
+        f, candidate = ((x + u).unsqueeze(1) + users).unbind(dim=2)
+        change = f.sigmoid() * (candidate.tanh() - state.unsqueeze(1))
+        return state + change.mean(dim=1)
 
 
 class FilterAndTransfer(nn.Module):
@@ -76,7 +76,7 @@ class FilterAndTransfer(nn.Module):
         super().__init__()
         self.filter = SharedAccountFilter(dim, n_latent)
         self.transfer = GRU(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, source: Domain, target: Domain, packing: Packing) -> Tensor:
         """(T, d) h_(A→B) at each event of the histories, whose events are packed in ``packing``."""
@@ -105,7 +105,7 @@ class PiNet(QueryRecommender):
     def __init__(self, config: Config, dataset: CrossDomainDataset) -> None:
         super().__init__(config, dataset)
         self.dim = dim = int(at_least(config, "embedding_size", 1))
-        self.dropout = nn.Dropout(float(at_least(config, "hidden_dropout_prob", 0)))
+        self.dropout = Dropout(float(at_least(config, "hidden_dropout_prob", 0)))
         self.items = nn.Embedding(self.n_items, dim, padding_idx=0)
         self.encoders = nn.ModuleList(GRU(dim) for _ in (X, Y))
         # By the domain that is told: from Y to X, and from X to Y.

@@ -5,56 +5,16 @@ import torch.nn.functional as F
 from recbole.config import Config
 from torch import Tensor, nn
 
+from recbole_tema.models.faster import Dropout
 from recbole_tema.models.layers import GRU, Packing
 from recbole_tema.models.pinet import Domain, PiNet
 from recbole_tema.models.settings import at_least, choice
+from recbole_tema.models.split import Split
 from recbole_tema.models.views import seen
 
 VARIANTS = ("I", "II")
-SHUT = 1e-10
-
-
-class Split(nn.Module):
-    """A state for each of K roles of an account in A, or none of them, who acts for B.
-
-    f^k = σ(W_fA h_A_i + W_fB h_B_j + U_f h^k_{i-1} + V_f u_k + b_f)
-    f^0 = σ(W_nA h_A_i + W_nB h_B_j + Σ_k v_k ⊙ U_n h^k_{i-1} + b_n)
-    ĥ^k = tanh(W_h h_A_i + U_h h^k_{i-1} + V_h u_k + b_h)
-    h^k_i = (f^k ⊙ ĥ^k + f^0 ⊙ h^k_{i-1}) / (Σ_l f^l + f^0)
-    """
-
-    def __init__(self, dim: int, n_latent: int) -> None:
-        super().__init__()
-        self.roles = nn.Parameter(torch.empty(n_latent, dim))
-        # Of f, ĥ and f^0, one behind the other.
-        self.w_a = nn.Linear(dim, 3 * dim)
-        self.w_b = nn.Linear(dim, 2 * dim, bias=False)  # Of f and f^0.
-        self.u = nn.Linear(dim, 3 * dim, bias=False)
-        self.v = nn.Linear(dim, 2 * dim, bias=False)  # Of f and ĥ.
-        self.v_none = nn.Parameter(torch.empty(n_latent, dim))
-
-    def forward(self, h_a: Tensor, h_b: Tensor, packing: Packing) -> Tensor:
-        """(T_A, d) both, the states of A and those of B at the same events, to (T_A, K, d)."""
-        order, sizes = packing.steps
-        n_latent, dim = self.roles.shape
-        gate_b, none_b = self.w_b(h_b).chunk(2, dim=1)
-        inputs = self.w_a(h_a) + torch.cat([gate_b, torch.zeros_like(gate_b), none_b], dim=1)
-        role_parts = self.v(self.roles)
-        state = h_a.new_zeros(packing.n_rows, n_latent, dim)
-        states = [state[:0]]
-        for step in inputs.index_select(0, order).split(sizes.tolist()):
-            state = state[: len(step)]
-            both, none = step.split([2 * dim, dim], dim=1)
-            both_before, none_before = self.u(state).split([2 * dim, dim], dim=2)
-            f, candidate = (both.unsqueeze(1) + both_before + role_parts).chunk(2, dim=2)
-            f = f.sigmoid()
-            f_none = (none + (self.v_none * none_before).sum(dim=1)).sigmoid().unsqueeze(1)
-            # Not 0 where all gates are shut so far that they round to it.
-            total = f.sum(dim=1, keepdim=True) + f_none + SHUT
-            state = (f * candidate.tanh() + f_none * state) / total
-            states.append(state)
-        found = torch.cat(states)
-        return torch.empty_like(found).index_copy(0, order, found)
+GROUP = 8
+"""Histories of like length that are joined together: padding costs the square of the longest."""
 
 
 class Similarity(nn.Module):
@@ -97,25 +57,31 @@ class Join(nn.Module):
         Returns:
             (B, L, d); 0 where there are none of A's.
         """
-        asking = F.pad(asking, (0, 0, 1, 0))
+        asking, roles = F.pad(asking, (0, 0, 1, 0)), roles.transpose(1, 2)
+        n_rows, n_latent, n_events, _ = roles.shape
         s = self.of_events(asking, roles.flatten(1, 2))
-        # (B, J + 1, I, K) the largest by then, the state before the first alone apart.
+        # (B, J + 1, K I) the largest by then, the state before the first alone apart.
         largest = torch.cat([s[:, :1], s[:, 1:].cummax(dim=1).values], dim=1)
-        largest = largest.unflatten(2, roles.shape[1:3])
-        rows = torch.arange(len(s), device=s.device).unsqueeze(1)
-        s = largest[rows, n_asking]
-        told = torch.arange(roles.shape[1], device=s.device) < n_told.unsqueeze(2)
-        told = told.unsqueeze(3)
-        lowest = torch.finfo(s.dtype).min
-        a = s.masked_fill(~told, lowest).softmax(dim=2) * told
-        c = torch.einsum("blik,bikd->blkd", a, roles)
+        rows = torch.arange(n_rows, device=s.device).unsqueeze(1) * asking.shape[1]
+        s = largest.flatten(0, 1).index_select(0, (rows + n_asking).flatten())
+        s = s.view(n_rows, -1, n_latent, n_events).transpose(1, 2)
+        told = torch.arange(n_events, device=s.device) < n_told.unsqueeze(2)
+        # (B, K, L, d)
+        c = (s + _shut(~told, s.dtype).unsqueeze(1)).softmax(dim=3) @ roles
 
         s = self.of_roles(asking, c.flatten(1, 2)).unflatten(2, c.shape[1:3])
         number = torch.arange(asking.shape[1], device=s.device).view(1, -1, 1)
         n_asking = n_asking.unsqueeze(1)
         asks = (number <= n_asking) & ((number > 0) | (n_asking == 0))
-        a = s.masked_fill(~asks.unsqueeze(3), lowest).amax(dim=1).softmax(dim=2)
-        return torch.einsum("blk,blkd->bld", a, c)
+        s = s + _shut(~asks, s.dtype).unsqueeze(2)
+        a = s.max(dim=1).values.softmax(dim=1)
+        joined = (a.unsqueeze(3) * c).sum(dim=1)
+        return joined * (n_told > 0).unsqueeze(2)
+
+
+def _shut(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """What to add to logits: the lowest number there is in the mask, and 0 outside."""
+    return torch.zeros_like(mask, dtype=dtype).masked_fill(mask, torch.finfo(dtype).min)
 
 
 class SplitAndJoin(nn.Module):
@@ -129,7 +95,7 @@ class SplitAndJoin(nn.Module):
         self.split = Split(dim, n_latent)
         self.transfer = GRU(dim)
         self.join = Join(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, source: Domain, target: Domain, packing: Packing) -> Tensor:
         """(T, d) h_(A→B) at each event of the histories, whose events are packed in ``packing``."""
@@ -139,10 +105,22 @@ class SplitAndJoin(nn.Module):
         counts = torch.stack(
             [seen(each.packing.position + 1, each.last) for each in (target, source)], dim=1
         )
-        n_asking, n_told = packing.pad(counts).unbind(dim=2)
-        padded = source.packing.pad(roles.flatten(1)).unflatten(2, roles.shape[1:])
-        joined = self.join(target.packing.pad(target.states), padded, n_asking, n_told)
-        return packing.unpad(joined)
+        ranks = torch.bincount(packing.row, minlength=packing.n_rows).argsort().argsort()
+        order, groups = packing.groups(ranks, GROUP)
+        asking, told, numbers = (
+            each.pad_groups(x, ranks, GROUP)
+            for each, x in (
+                (target.packing, target.states),
+                (source.packing, roles.flatten(1)),
+                (packing, counts),
+            )
+        )
+        joined = [
+            group.unpad(self.join(h_b, h_k.unflatten(2, roles.shape[1:]), *n.unbind(dim=2)))
+            for group, h_b, h_k, n in zip(groups, asking, told, numbers, strict=True)
+        ]
+        found = torch.cat(joined)
+        return torch.empty_like(found).index_copy(0, order, found)
 
 
 class PSJNet(PiNet):

@@ -151,6 +151,20 @@ def test_steps_are_those_of_the_longest_sequences_first(rows):
         assert torch.equal(step, before[: len(step)])
 
 
+def test_sequences_padded_some_at_a_time():
+    """Those of like length together, each group as wide as its own longest."""
+    packing = packed([[True] * length for length in (3, 0, 1, 4, 2)])
+    x = torch.arange(10.0)[:, None]
+    ranks = torch.tensor([3, 0, 1, 4, 2])
+    first, second, third = packing.pad_groups(x, ranks, 2)
+    assert first[..., 0].tolist() == [[0], [3]]
+    assert second[..., 0].tolist() == [[8, 9, 0], [0, 1, 2]]
+    assert third[..., 0].tolist() == [[4, 5, 6, 7]]
+    order, groups = packing.groups(ranks, 2)
+    back = [group.unpad(part) for group, part in zip(groups, (first, second, third), strict=True)]
+    assert torch.equal(torch.cat(back), x[order])
+
+
 @pytest.mark.parametrize("between", [(), (3,)])
 def test_gru_runs_over_each_sequence_apart(between):
     """Torch's GRU over one sequence at a time, with dimensions between as more sequences."""

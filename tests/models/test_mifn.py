@@ -243,15 +243,6 @@ def test_probabilities_of_a_domain_add_up_to_one(made):
         torch.testing.assert_close(total, torch.ones_like(total))
 
 
-def test_every_parameter_is_trained(made):
-    model, _, _, fields = made()
-    model.calculate_loss(fields).backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.isfinite().all(), name
-        assert parameter.grad.any(), name
-
-
 def test_no_state_looks_ahead(made, batch):
     """Other later items leave what is said at the earlier events as it was."""
     model, _, _, _ = made()
