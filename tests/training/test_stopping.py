@@ -157,7 +157,8 @@ def test_a_second_signal_ends_it_at_once(folder):
 
 
 def test_a_full_disk_is_named_and_the_last_good_checkpoint_stays(folder):
-    done = command("replace", 6, "ENOSPC", *ARGUMENTS, "--output", "full")
+    # The fourth file is a checkpoint, however often the best epoch changes.
+    done = command("replace", 4, "ENOSPC", *ARGUMENTS, "--output", "full")
     assert done.returncode == 2
     message = done.stderr.splitlines()[-1]
     assert "No space left on device" in message
