@@ -166,8 +166,9 @@ class C2DSR(QueryRecommender):
     ) -> list[tuple[Tensor, Tensor]]:
         """For each domain Ĥ, where its items were random ones, at the other's events, and these.
 
-        Only of the histories that have ``both`` (B,) domains, and these end with the other domain's
-        last item here: none of its states sees what comes behind.
+        Only of the histories that have ``both`` (B,) domains. These end with the other domain's
+        last item here, as none of its states sees what comes behind, unless positions count from
+        the end.
         """
         packing, domains = events.packing, self.item_domain[events.items]
         row, position = packing.row, packing.position
@@ -181,7 +182,8 @@ class C2DSR(QueryRecommender):
             latest = row.new_full((packing.n_rows,), -1).scatter_reduce(
                 0, row, position.where(domains == other, -1), "amax"
             )
-            at = (both[row] & (position <= latest[row])).nonzero().squeeze(1)
+            needed = (position <= latest[row]) | bool(self.encoders[MERGED].from_end)
+            at = (both[row] & needed).nonzero().squeeze(1)
             inputs.append(replaced.where((domains == domain)[:, None], vectors).index_select(0, at))
             kept.append(at)
             wanted.append((domains[at] == other).nonzero().squeeze(1))

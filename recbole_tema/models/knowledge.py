@@ -218,7 +218,8 @@ class KnowledgeTransfer(nn.Module):
                 n = torch.relu(torch.addmm(self.biases[which], heard, self.relations[which]))
                 x.index_add_(0, hearing, (n - silent[which]) @ weights[which].T)
         e, u = items.of(rows[wanted], "vectors", "states")
-        return gru_cell(x.unflatten(1, (3, -1)), u.unflatten(1, (3, -1)), e)
+        x, u = (each.unflatten(1, (3, -1)).to(e.dtype) for each in (x, u))
+        return gru_cell(x, u, e)
 
 
 class GraphDecoder(nn.Module):

@@ -80,8 +80,8 @@ class Join(nn.Module):
 
 
 def _shut(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """What to add to logits: the lowest number there is in the mask, and 0 outside."""
-    return torch.zeros_like(mask, dtype=dtype).masked_fill(mask, torch.finfo(dtype).min)
+    """What to add to logits: a very low number in the mask, which stays finite, and 0 outside."""
+    return torch.zeros_like(mask, dtype=dtype).masked_fill(mask, torch.finfo(dtype).min / 2)
 
 
 class SplitAndJoin(nn.Module):

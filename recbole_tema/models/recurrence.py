@@ -44,7 +44,10 @@ def recurrence(
     # An event has as many states as the dimensions between have places.
     apart = x[0].numel() // len(weight)
     steps = x.index_select(0, order).flatten(0, -3)
-    states = _Recurrence.apply(cell, (sizes * apart).tolist(), steps, weight, *others)
+    # Mixed precision would round a state at every step.
+    with torch.autocast(x.device.type, enabled=False):
+        inputs = [each.to(weight.dtype) for each in (steps, weight, *others)]
+        states = _Recurrence.apply(cell, (sizes * apart).tolist(), *inputs)
     states = states.view(shape)
     return torch.empty_like(states).index_copy(0, order, states)
 
@@ -80,7 +83,7 @@ class _Recurrence(torch.autograd.Function):
         ones = torch.ones_like(found)
         of_u, of_s = torch.autograd.grad(found, (u, s), ones, retain_graph=True)
         # To the gradient of a state comes what the state after it passes back.
-        total = gradient.clone()
+        total = gradient.clone(memory_format=torch.contiguous_format)
         parts = list(zip(*(each.split(sizes) for each in (total, of_u, of_s)), strict=True))
         for (earlier, _, _), (g, by_u, by_s) in zip(parts[-2::-1], parts[:0:-1], strict=True):
             waiting = earlier[: len(g)]

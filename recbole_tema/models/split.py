@@ -44,7 +44,10 @@ class Split(nn.Module):
         u, u_none = self.u.weight.split([2 * dim, dim])
         # Σ_k v_k ⊙ U_n h^k as one product, with (K d, d).
         u_none = (self.v_none.unsqueeze(2) * u_none).transpose(1, 2).flatten(0, 1)
-        found = _Steps.apply(sizes.tolist(), gates, none + none_b, u, u_none)
+        # Mixed precision would round a state at every step.
+        with torch.autocast(h_a.device.type, enabled=False):
+            inputs = [each.to(u.dtype) for each in (gates, none + none_b, u, u_none)]
+            found = _Steps.apply(sizes.tolist(), *inputs)
         return torch.empty_like(found).index_copy(0, order, found)
 
 
@@ -94,7 +97,7 @@ class _Steps(torch.autograd.Function):
         by_f, by_candidate = f * (1 - f) * share, f * (1 - candidate.square()) * share
         by_none, kept = f_none * (1 - f_none) * share.squeeze(1), f_none.unsqueeze(1) * share
         # To the gradient of a state comes what the state after it passes back.
-        g = gradient.clone()
+        g = gradient.clone(memory_format=torch.contiguous_format)
         of_gates, of_none = g.new_empty(*g.shape[:2], len(u)), torch.empty_like(f_none)
         read = (g, of_gates, of_none, h, before - h, candidate, by_f, by_candidate, by_none, kept)
         steps = list(zip(*(each.split(ctx.sizes) for each in read), strict=True))

@@ -21,7 +21,8 @@ class EveryPosition(QueryRecommender):
     RecBole trains such a model on every prefix of a history as a row of its own, of which it reads
     the last state. The state after t items is the same in the whole history, so one pass over it
     has the states of all prefixes: the same model and the same positions, many times faster, and
-    with our models' loss.
+    with our models' loss. (With positions from the end, SASRec's state in training knows how many
+    items follow as well, not which.)
     """
 
     _real: Tensor | None = None

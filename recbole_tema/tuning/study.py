@@ -94,7 +94,10 @@ class ModelStudy:
                 load_if_exists=True,
             )
             self._check(json.loads(json.dumps(identity)))
-            if not self._study.trials:
+            # One that was killed before it had taken any of them is no start.
+            if not any(
+                each.params or each.state == TrialState.WAITING for each in self._study.trials
+            ):
                 self._study.enqueue_trial(start)
 
     def _check(self, identity: dict[str, Any]) -> None:

@@ -162,6 +162,21 @@ def test_the_loss_is_that_of_the_formulas(made, monkeypatch):
     assert infomax > 0.1
 
 
+@pytest.mark.parametrize("positions", ["start", "end", "none"])
+def test_a_history_changed_into_itself_has_its_own_states(made, batch, monkeypatch, positions):
+    model, _, _, _ = made(positions=positions)
+    monkeypatch.setattr(model, "corrupted", lambda items: torch.stack([items, items]))
+    fields = batch([([1, 14, 2, 15, 3, 4], 5), ([14, 1, 15], 2)])
+    events = model.events_of(fields)
+    states = model.encode(fields, events)
+    true = states.views[2].states[0]
+    changed = model._changed(events, states.vectors, torch.tensor([True, True]))
+    for domain, (false, at) in enumerate(changed):
+        others = (model.item_domain[events.items] == 1 - domain).nonzero().squeeze(1)
+        assert at.tolist() == others.tolist()
+        torch.testing.assert_close(false, true[at], rtol=1e-12, atol=1e-12)
+
+
 def test_corruption_changes_the_items_of_one_domain_to_others_of_it(made):
     model, plain, _, _ = made()
     items = torch.tensor([item for domain in plain.domains for item in domain]).repeat(50)

@@ -54,3 +54,19 @@ def test_gradients_reach_every_parameter(build, batch, tiny_dataset, settings):
     gradients = {key: each.grad for key, each in model.named_parameters()}
     assert [key for key, each in gradients.items() if each is None or not each.any()] == []
     assert all(each.isfinite().all() for each in gradients.values())
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", ["ABXI", "C2DSR", "GRU4RecWindows", "MIFN", "PSJNet", "PiNet"])
+def test_mixed_precision_is_near_the_whole_one(build, batch, tiny_dataset, name, training):
+    tiny = tiny_dataset()
+    model = build(name, tiny).float().train(training)
+    fields = batch(rows_of(tiny))
+    fields["timestamp_list"] = fields["timestamp_list"].float()
+    torch.manual_seed(1)
+    whole = model.calculate_loss(fields).item()
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = model.calculate_loss(fields)
+    mixed.backward()
+    assert mixed.item() == pytest.approx(whole, rel=0.1)
