@@ -85,10 +85,14 @@ class Packing:
         return int(self.position.max()) + 1 if len(self.position) else 1
 
     @cached_property
+    def lengths(self) -> Tensor:
+        """(B,) of the sequences."""
+        return torch.bincount(self.row, minlength=self.n_rows)
+
+    @cached_property
     def later(self) -> Tensor:
         """(T,) how many events of its sequence come after each event."""
-        lengths = torch.bincount(self.row, minlength=self.n_rows)
-        return lengths[self.row] - 1 - self.position
+        return self.lengths[self.row] - 1 - self.position
 
     @cached_property
     def steps(self) -> tuple[Tensor, Tensor]:
@@ -98,8 +102,7 @@ class Packing:
             (T,) the events, all first ones, all second ones and so on, in each step those of the
             longest sequences first; and on the processor (W,) how many there are in each step.
         """
-        lengths = torch.bincount(self.row, minlength=self.n_rows)
-        rank = lengths.argsort(descending=True, stable=True).argsort()
+        rank = self.lengths.argsort(descending=True, stable=True).argsort()
         order = (self.position * self.n_rows + rank[self.row]).argsort()
         return order, torch.bincount(self.position).cpu()
 
@@ -113,8 +116,7 @@ class Packing:
             (T,) where each event stands among the places of all blocks, block after block; and for
             each block how many sequences it has and their width.
         """
-        lengths = torch.bincount(self.row, minlength=self.n_rows)
-        steps = (lengths + BLOCK_STEP - 1) // BLOCK_STEP
+        steps = (self.lengths + BLOCK_STEP - 1) // BLOCK_STEP
         order = steps.argsort(stable=True)
         ends = (steps[order] * BLOCK_STEP).cumsum(dim=0)
         starts = torch.empty_like(ends).index_copy_(0, order, ends - steps[order] * BLOCK_STEP)

@@ -105,7 +105,7 @@ class SplitAndJoin(nn.Module):
         counts = torch.stack(
             [seen(each.packing.position + 1, each.last) for each in (target, source)], dim=1
         )
-        ranks = torch.bincount(packing.row, minlength=packing.n_rows).argsort().argsort()
+        ranks = packing.lengths.argsort().argsort()
         order, groups = packing.groups(ranks, GROUP)
         asking, told, numbers = (
             each.pad_groups(x, ranks, GROUP)

@@ -8,23 +8,14 @@ import torch
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.item_features import shuffled_tags
 from recbole_tema.formats import write_tags
+from tests.models.histories import HISTORIES as SHARED
 from tests.models.plain_model import Plain
 
 # The model is in float64, but its temperature and weights were made from float32 logarithms.
 CLOSE = {"rtol": 1e-5, "atol": 1e-8}
 
-# By token: inputs and target. f2 has no text and no image, k3 no text, k1 and k4 no image, f3 and
-# k5 no tags.
-HISTORIES = [
-    ("f1 k1 f2 f3 k2", "f4"),
-    ("f5", "k3"),
-    ("k4", "k5"),
-    ("k6 f2", "f2"),
-    ("f7 f8 f9 f10", "f11"),
-    ("k1 k3 f2 k3 k5 f3", "k9"),
-    ("f12 k7", "k8"),
-]
-
+# f2 has no text and no image, k3 no text, k1 and k4 no image, f3 and k5 no tags.
+HISTORIES = [*SHARED, ("f12 k7", "k8")]
 
 WEIGHTS = {
     "train_view_weights": [1.0, 0.4, 0.7],
