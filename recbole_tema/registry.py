@@ -11,6 +11,7 @@ MODELS = {
     "ABXI": "recbole_tema.models.abxi:ABXI",
     "C2DSR": "recbole_tema.models.c2dsr:C2DSR",
     "GRU4RecWindows": "recbole_tema.models.windows:GRU4RecWindows",
+    "ItemKNN": "recbole_tema.models.itemknn:ItemKNN",
     "LLMEMF": "recbole_tema.models.llmemf:LLMEMF",
     "MIFN": "recbole_tema.models.mifn:MIFN",
     "PSJNet": "recbole_tema.models.psjnet:PSJNet",

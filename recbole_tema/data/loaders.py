@@ -135,6 +135,12 @@ def trains_on_windows(model_class: type[Any]) -> bool:
     return getattr(model_class, "trains_on_windows", False)
 
 
+def scores_histories(config: Config) -> bool:
+    """Whether a general model scores a case by its history, which any user's will do for."""
+    asked = getattr(config.model_class, "scores_histories", None)
+    return asked is not None and asked(config)
+
+
 def data_preparation(
     config: Config, dataset: CrossDomainDataset
 ) -> tuple[TrainDataLoader, CaseLoader, CaseLoader]:
@@ -164,12 +170,15 @@ def data_preparation(
         train_set.shuffle_ties_of(histories)
     if len(train_set) == 0:
         raise ValueError("no row to train on: no history has two items in the training part")
-    if not reads_histories or config["model"] in KNOW_USERS:
-        evaluated = np.concatenate([valid.users, test.users])
-        _refuse_unknown_users(config, events[dataset.uid_field].numpy(), evaluated)
     train = _loader_class(config)(
         config, train_set, _sampler(config, dataset, train_set), shuffle=config["shuffle"]
     )
+    if scores_histories(config):
+        dataset.reads_histories = True
+        dataset._change_feat_format()
+    if not dataset.reads_histories or config["model"] in KNOW_USERS:
+        evaluated = np.concatenate([valid.users, test.users])
+        _refuse_unknown_users(config, events[dataset.uid_field].numpy(), evaluated)
     max_length = config["MAX_ITEM_LIST_LENGTH"]
     dataset.width_step = WIDTH_STEP if config["model"] in ANY_WIDTH else None
     cases = [
@@ -241,6 +250,6 @@ def _refuse_unknown_users(config: Config, trained: Ints, evaluated: Ints) -> Non
         raise ValueError(
             f"{config['model']} learns a vector for each user, and {len(unknown)} of "
             f"{len(np.unique(evaluated))} users to evaluate have no training row in this data set "
-            "(its split holds users apart). Compare models that read histories, such as SASRec or "
-            "GRU4Rec"
+            "(its split holds users apart). Compare models that read histories, such as SASRec, "
+            "GRU4Rec or ItemKNN"
         )

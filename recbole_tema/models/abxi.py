@@ -92,7 +92,7 @@ class ABXI(QueryRecommender):
         return self.items.weight
 
     def encode(self, interaction: Interaction, events: Events) -> dict[int, View]:
-        """H of the three views."""
+        """What attention makes of the three views, before their adapters."""
         vectors = self.items(events.items)
         domains = self.item_domain[events.items]
         views = {}
@@ -101,16 +101,25 @@ class ABXI(QueryRecommender):
             packing, last = events.packing.view(keep)
             h = self.dropout(vectors[keep] + self.positions(packing.later))
             h = self.attention_norm(h + self.dropout(self.attention(h, packing)))
-            adapted = self.dropout(self.feed_forward(h)) + self.dropout(self.dlora[view](h))
-            views[view] = View([self.view_norm[view](h + adapted)], last, [])
+            views[view] = View([h], last, [])
         return views
+
+    def view_states(self, attended: View, view: int, at: Tensor) -> Tensor:
+        """(P, d) H^view = LN(h + f(h) + dLoRA_view(h)) as the events ``at`` (P,) see it.
+
+        Each state is made once, and none that nobody asks for: of a case the last one will do.
+        """
+        needed, which = attended.last[at].unique(return_inverse=True)
+        h = seen(attended.states[0], needed)
+        adapted = self.dropout(self.feed_forward(h)) + self.dropout(self.dlora[view](h))
+        h = self.view_norm[view](h + adapted)
+        return h.masked_fill((needed < 0)[:, None], 0).index_select(0, which)
 
     def queries(self, states: dict[int, View], domain: int, at: Tensor) -> Tensor:
         """h^D = LN(h + f(h) + iLoRA_D(h)) of the merged view + LN(h + f_D(h)) of the own."""
-        merged = states[MERGED].at(at)[0]
+        merged = self.view_states(states[MERGED], MERGED, at)
         adapted = self.dropout(self.invariant(merged)) + self.dropout(self.ilora[domain](merged))
-        own = states[domain]
-        h = seen(own.states[0], own.last[at])
+        h = self.view_states(states[domain], domain, at)
         specific = h + self.dropout(self.specific[domain](h))
         return self.invariant_norm[domain](merged + adapted) + self.specific_norm[domain](specific)
 

@@ -252,7 +252,7 @@ def test_every_item_after_the_first_of_a_pre_split_row_trains(tiny_dataset, prep
         assert found == sorted((u, tuple(h[:-1][-WIDTH:]), h[-1]) for u, h in histories)
 
 
-@pytest.mark.parametrize("model", ["BPR", "ItemKNN", "NeuMF"])
+@pytest.mark.parametrize("model", ["BPR", "EASE", "NeuMF"])
 @pytest.mark.parametrize("part", ["valid", "test"])
 def test_models_that_know_users_by_id_refuse_users_without_training(
     tiny_dataset, prepare, model, part
@@ -263,7 +263,13 @@ def test_models_that_know_users_by_id_refuse_users_without_training(
         prepare(model, tiny)
 
 
-@pytest.mark.parametrize("model", ["Pop", "SASRec", "TEMA"])
+def test_neighbours_of_users_know_users_by_id(tiny_dataset, prepare):
+    tiny = tiny_dataset(split=PRE_SPLIT, splits={**OVERLAPPING, "test": [("c", ["f1", "k1"])]})
+    with pytest.raises(ValueError, match="ItemKNN learns a vector for each user"):
+        prepare("ItemKNN", tiny, knn_method="user")
+
+
+@pytest.mark.parametrize("model", ["Pop", "ItemKNN", "SASRec", "TEMA"])
 def test_other_models_take_users_without_training(tiny_dataset, prepare, model):
     splits = {**OVERLAPPING, "test": [("c", ["f1", "k1"])]}
     _, _, test = prepare(model, tiny_dataset(split=PRE_SPLIT, splits=splits))
