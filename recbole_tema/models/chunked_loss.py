@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from recbole_tema.models.layers import spans
+
 if TYPE_CHECKING:
     from recbole_tema.models.losses import Negatives
 
@@ -128,6 +130,9 @@ class _Modality:
             self.absent = None if bool(among.all()) else ~among
         if negatives is not None:
             self.log_others = math.log(max(negatives.n_candidates[m] - 1, 1))
+            self.sorted_rows, self.columns = negatives.rows.sort()
+            n_absent = 0 if self.absent is None else self.absent.sum()
+            self.n_usable = self.n_candidates - n_absent
         self.of_query = torch.empty_like(query, dtype=self.exact) if wants_query else None
         self.of_candidates = None
         if wants_item:
@@ -143,15 +148,11 @@ class _Modality:
         if self.present is not None:
             z_target = z_target.masked_fill(~self.present[targets], -torch.inf)
         z = self._similarities(query)
-        if self.rows is not None:
-            left_out = targets[:, None] == self.rows
-            if self.absent is not None:
-                left_out |= self.absent
-            z.masked_fill_(left_out, -torch.inf)
-            counted = (z.shape[1] - left_out.sum(dim=1)).clamp(min=1).to(self.exact)
-            correction = self.log_others - counted.log()
-        elif self.absent is not None:
+        if self.absent is not None:
             z.masked_fill_(self.absent, -torch.inf)
+        if self.rows is not None:
+            counted = self.n_usable - self._leave_out_targets(z, targets)
+            correction = self.log_others - counted.clamp(min=1).to(self.exact).log()
         highest = z.amax(dim=1, keepdim=True)
         none = highest.squeeze(1) == -torch.inf  # no negative that counts
         highest.masked_fill_(none[:, None], 0)
@@ -167,6 +168,18 @@ class _Modality:
         log_p = (z_target - log_sum).masked_fill_(lacking, -torch.inf)
         self.exponentials, self.target_vectors, self.p_target = z, target_vectors, log_p.exp()
         return log_p
+
+    def _leave_out_targets(self, z: Tensor, targets: Tensor) -> Tensor:
+        """Put z (B, C) to -inf where the negative is the target; (B,) how many usable ones it was.
+
+        They are few, and found without a look at all of z.
+        """
+        first = torch.searchsorted(self.sorted_rows, targets)
+        hits = torch.searchsorted(self.sorted_rows, targets, right=True) - first
+        position, place = spans(first, hits)
+        z[position, self.columns[place]] = -torch.inf
+        # Of a target without the modality they were left out before.
+        return hits if self.present is None else hits * self.present[targets]
 
     def add_gradients(self, chunk: slice, pull: Tensor) -> None:
         """Add the chunk's part. ``pull``: (B,) r_m times the position's weight."""

@@ -23,9 +23,11 @@ from optuna.trial import FrozenTrial, TrialState
 HEARTBEAT, GRACE = 5, 60
 # Seconds between looks at trials of other processes, when there is nothing else to do.
 POLL = 1.0
-# From this trial on the sampler learns from the earlier ones, and from this epoch of it on it is
-# compared with their median.
-WARM_UP_TRIALS, WARM_UP_EPOCHS = 5, 5
+# From this trial on the sampler learns from the earlier ones.
+WARM_UP_TRIALS = 5
+# After so many complete trials, of which the first one took the settings at hand, and from this
+# epoch on a trial is compared with their median.
+COMPLETE_TRIALS, WARM_UP_EPOCHS = 2, 5
 # When nothing else has happened so many errors in a row end the study.
 ERRORS = 3
 DATABASE = "study.db"
@@ -90,7 +92,7 @@ class ModelStudy:
                 study_name=model,
                 storage=storage,
                 direction="maximize" if bigger else "minimize",
-                pruner=MedianPruner(WARM_UP_TRIALS, WARM_UP_EPOCHS),
+                pruner=MedianPruner(COMPLETE_TRIALS, WARM_UP_EPOCHS),
                 load_if_exists=True,
             )
             self._check(json.loads(json.dumps(identity)))
