@@ -170,15 +170,16 @@ def data_preparation(
         train_set.shuffle_ties_of(histories)
     if len(train_set) == 0:
         raise ValueError("no row to train on: no history has two items in the training part")
+    by_history = reads_histories or scores_histories(config)
+    if not by_history or config["model"] in KNOW_USERS:
+        evaluated = np.concatenate([valid.users, test.users])
+        _refuse_unknown_users(config, events[dataset.uid_field].numpy(), evaluated)
     train = _loader_class(config)(
         config, train_set, _sampler(config, dataset, train_set), shuffle=config["shuffle"]
     )
-    if scores_histories(config):
+    if by_history and not reads_histories:
         dataset.reads_histories = True
         dataset._change_feat_format()
-    if not dataset.reads_histories or config["model"] in KNOW_USERS:
-        evaluated = np.concatenate([valid.users, test.users])
-        _refuse_unknown_users(config, events[dataset.uid_field].numpy(), evaluated)
     max_length = config["MAX_ITEM_LIST_LENGTH"]
     dataset.width_step = WIDTH_STEP if config["model"] in ANY_WIDTH else None
     cases = [
@@ -248,8 +249,8 @@ def _refuse_unknown_users(config: Config, trained: Ints, evaluated: Ints) -> Non
     unknown = np.setdiff1d(evaluated, trained)
     if len(unknown) and config["model"] != "Pop":
         raise ValueError(
-            f"{config['model']} learns a vector for each user, and {len(unknown)} of "
+            f"{config['model']} scores users by id, and {len(unknown)} of "
             f"{len(np.unique(evaluated))} users to evaluate have no training row in this data set "
             "(its split holds users apart). Compare models that read histories, such as SASRec, "
-            "GRU4Rec or ItemKNN"
+            "GRU4Rec or ItemKNN with knn_method: item"
         )

@@ -14,10 +14,10 @@ from recbole_tema.data.dataset import CrossDomainDataset
 class ItemKNN(RecBoleItemKNN):
     """Σ_j w_ji over the items j of the history, w the cosine between columns of users × items.
 
-    RecBole sums over what the user has in the training part. So does this when it validates under
-    leave-one-out; a test case counts its validation event too, as with every sequential model, and
-    a user without training events is scored like any other. With ``knn_method: user`` a score needs
-    the user's neighbours, and everything is as in RecBole.
+    RecBole sums over what the user has in the training part. This sums over what every sequential
+    model sees: the latest ``MAX_ITEM_LIST_LENGTH`` events before the target, whether or not the
+    user has any in training. With ``knn_method: user`` a score needs the user's neighbours, and
+    everything is as in RecBole.
 
     Args:
         config: what RecBole's ItemKNN reads.
@@ -28,6 +28,10 @@ class ItemKNN(RecBoleItemKNN):
         super().__init__(config, dataset)
         self.ITEM_SEQ = self.ITEM_ID + config["LIST_SUFFIX"]
         self.candidate_ranges = dataset.domain_ranges
+        if self.method == "item":
+            # Users × items, nine tenths of a checkpoint, and never asked for.
+            del self.pred_mat
+            self.other_parameter_name = ["w"]
 
     @classmethod
     def scores_histories(cls, config: Config) -> bool:

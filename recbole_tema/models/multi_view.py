@@ -14,6 +14,7 @@ from recbole_tema.models.losses import (
     mixture_cross_entropy,
     mixture_log_probability,
 )
+from recbole_tema.models.settings import sample_size
 from recbole_tema.models.slices import needed_by_any
 from recbole_tema.models.view_states import ViewStates
 from recbole_tema.models.views import MERGED, Positions, Tables, View, X, Y
@@ -28,6 +29,7 @@ class MultiViewRecommender(ViewStates):
 
     def __init__(self, config: Config, dataset: CrossDomainDataset) -> None:
         super().__init__(config, dataset)
+        self.n_negatives = sample_size(config, max(map(len, self._sampled_ranges())))
         # Of all items for scoring, kept between train() or eval() and the next loss.
         self._may_keep = True
         self._scoring: tuple[Any, Tables, list[Tensor]] | None = None
@@ -111,12 +113,17 @@ class MultiViewRecommender(ViewStates):
 
     def _draw_negatives(self) -> list[Tensor]:
         """For each range (n,) the item ids that stand for its candidates; none: all of them."""
-        if not self.settings.n_negatives:
+        if not self.n_negatives:
             return []
+        return [
+            torch.randint(each.start, each.stop, (self.n_negatives,), device=self.device)
+            for each in self._sampled_ranges()
+        ]
+
+    def _sampled_ranges(self) -> list[range]:
+        """The item ids among which negatives are drawn: of X, of Y, and maybe of both."""
         used = 3 if self.settings.merged_candidates == "all" else 2
-        number = (self.settings.n_negatives,)
-        ranges = self.candidate_ranges[:used]
-        return [torch.randint(*bounds, number, device=self.device) for bounds in ranges]
+        return [range(*bounds) for bounds in self.candidate_ranges[:used]]
 
     def _tables_of(self, items: Tensor, targets: Tensor, pools: list[Tensor]) -> Tables:
         """Vectors of the items that this step needs, each made once."""

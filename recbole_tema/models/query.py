@@ -12,7 +12,7 @@ from torch import Tensor
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.models.cross_domain import CrossDomainRecommender
 from recbole_tema.models.losses import IMPLEMENTATIONS, Negatives, mixture_cross_entropy
-from recbole_tema.models.settings import at_least, choice
+from recbole_tema.models.settings import at_least, choice, sample_size
 from recbole_tema.models.views import MERGED, Events, X, Y
 
 CANDIDATES = ("domain", "all")
@@ -52,10 +52,10 @@ class QueryRecommender(CrossDomainRecommender):
 
     def __init__(self, config: Config, dataset: CrossDomainDataset) -> None:
         super().__init__(config, dataset)
-        self.n_negatives = int(at_least(config, "n_negatives", 0))
         self.temperature = float(at_least(config, "temperature", 1e-6))
         self.among_all = choice(config, "loss_candidates", CANDIDATES) == "all"
         self.implementation = choice(config, "loss_implementation", IMPLEMENTATIONS)
+        self.n_negatives = sample_size(config, max(map(len, self._sampled_ranges())))
 
     @property
     def item_vectors(self) -> Tensor:
@@ -173,10 +173,15 @@ class QueryRecommender(CrossDomainRecommender):
         """For each range (n,) items that stand for its candidates; none: all of them."""
         if not self.n_negatives:
             return []
-        ranges = self.candidate_ranges if self.among_all else self.candidate_ranges[:MERGED]
         return [
-            torch.randint(*bounds, (self.n_negatives,), device=self.device) for bounds in ranges
+            torch.randint(each.start, each.stop, (self.n_negatives,), device=self.device)
+            for each in self._sampled_ranges()
         ]
+
+    def _sampled_ranges(self) -> list[range]:
+        """The item ids among which negatives are drawn: of X, of Y, and maybe of both."""
+        ranges = self.candidate_ranges if self.among_all else self.candidate_ranges[:MERGED]
+        return [range(*bounds) for bounds in ranges]
 
     def _table(self, targets: Tensor, pools: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Vectors of the items that the loss needs (U, d), and each item's row in them (N + 1,)."""

@@ -51,7 +51,6 @@ class ModelSettings:
     dropout: float
     attn_dropout: float
     initializer_range: float
-    n_negatives: int
     merged_candidates: str
     loss_implementation: str
     torch_compile: str | None
@@ -113,7 +112,6 @@ class ModelSettings:
             dropout=float(at_least(config, "hidden_dropout_prob", 0)),
             attn_dropout=float(at_least(config, "attn_dropout_prob", 0)),
             initializer_range=float(config["initializer_range"]),
-            n_negatives=int(at_least(config, "n_negatives", 0)),
             merged_candidates=config["merged_candidates"],
             loss_implementation=config["loss_implementation"],
             torch_compile=_compile_backend(config),
@@ -198,6 +196,19 @@ def at_least(config: Config, key: str, least: float) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
         raise ValueError(f"{key}: expected a number of at least {least}, got {value!r}")
     return value
+
+
+def sample_size(config: Config, candidates: int) -> int:
+    """``n_negatives``; 0, which is all, where a sample would be no smaller than the candidates.
+
+    With ``shard_items``, where no process has all items, it stays a sample.
+
+    Args:
+        config: the model's.
+        candidates: number of items of the largest range that is sampled from.
+    """
+    asked = int(at_least(config, "n_negatives", 0))
+    return asked if asked < candidates or config["shard_items"] else 0
 
 
 def _time_knots(config: Config) -> int:

@@ -31,7 +31,7 @@ def shard_items(config: Config, model: MultiViewRecommender) -> None:
     Raises:
         ValueError: settings with which every process needs the whole tables.
     """
-    if not model.settings.n_negatives:
+    if not model.n_negatives:
         raise ValueError(
             "shard_items: takes a sampled loss, as the full one compares with all items in every "
             "process; set n_negatives, such as 512"

@@ -25,9 +25,9 @@ HEARTBEAT, GRACE = 5, 60
 POLL = 1.0
 # From this trial on the sampler learns from the earlier ones.
 WARM_UP_TRIALS = 5
-# After so many complete trials, of which the first one took the settings at hand, and from this
-# epoch on a trial is compared with their median.
-COMPLETE_TRIALS, WARM_UP_EPOCHS = 2, 5
+# From this epoch on a trial is compared with the median of the complete ones, where so many of them
+# came as far.
+WARM_UP_EPOCHS, COMPLETE_TRIALS = 5, 2
 # When nothing else has happened so many errors in a row end the study.
 ERRORS = 3
 DATABASE = "study.db"
@@ -92,7 +92,7 @@ class ModelStudy:
                 study_name=model,
                 storage=storage,
                 direction="maximize" if bigger else "minimize",
-                pruner=MedianPruner(COMPLETE_TRIALS, WARM_UP_EPOCHS),
+                pruner=MedianPruner(COMPLETE_TRIALS, WARM_UP_EPOCHS, n_min_trials=COMPLETE_TRIALS),
                 load_if_exists=True,
             )
             self._check(json.loads(json.dumps(identity)))

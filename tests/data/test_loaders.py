@@ -259,13 +259,13 @@ def test_models_that_know_users_by_id_refuse_users_without_training(
 ):
     splits = {**OVERLAPPING, part: [*OVERLAPPING[part], ("c", ["f1", "k1"])]}
     tiny = tiny_dataset(split=PRE_SPLIT, splits=splits)
-    with pytest.raises(ValueError, match=f"{model} learns a vector for each user"):
+    with pytest.raises(ValueError, match=f"{model} scores users by id"):
         prepare(model, tiny)
 
 
 def test_neighbours_of_users_know_users_by_id(tiny_dataset, prepare):
     tiny = tiny_dataset(split=PRE_SPLIT, splits={**OVERLAPPING, "test": [("c", ["f1", "k1"])]})
-    with pytest.raises(ValueError, match="ItemKNN learns a vector for each user"):
+    with pytest.raises(ValueError, match="ItemKNN scores users by id"):
         prepare("ItemKNN", tiny, knn_method="user")
 
 

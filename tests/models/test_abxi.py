@@ -144,7 +144,7 @@ def test_a_sample_of_the_candidates_gives_nearly_the_loss_over_all(made):
 def test_adapters_start_as_nothing_and_are_trained(config_of, tiny_dataset, batch):
     from recbole_tema.data.dataset import CrossDomainDataset
 
-    config = config_of("ABXI", tiny_dataset(), **SETTINGS)
+    config = config_of("ABXI", tiny_dataset(), **SETTINGS, hidden_dropout_prob=0.0)
     model = config.model_class(config, CrossDomainDataset(config))
     adapters = [*model.dlora, *model.ilora]
     assert all(not adapter.b.any() for adapter in adapters)

@@ -52,18 +52,20 @@ def test_a_score_is_the_sum_of_the_cosines_with_the_history(made, tiny_dataset):
     assert model.predict(alone).item() == pytest.approx(2 / np.sqrt(6), abs=1e-5)
 
 
-def test_validation_scores_are_recboles(made, tiny_dataset):
+def test_validation_scores_are_recboles(made, tiny_dataset, config_of):
     """There the history is what the user has in training; the other way asks for its user alone."""
-    model, _, valid, _ = made(tiny_dataset())
-    by_users, _, users, _ = made(tiny_dataset(), knn_method="user")
-    for own, loader, fields in (
-        (model, valid, {"item_id_list"}),
-        (by_users, users, set()),
+    tiny = tiny_dataset()
+    model, dataset, valid, _ = made(tiny)
+    by_users, same, users, _ = made(tiny, knn_method="user")
+    for own, data, loader, fields in (
+        (model, dataset, valid, {"item_id_list"}),
+        (by_users, same, users, set()),
     ):
+        theirs = RecBoleItemKNN(config_of("ItemKNN", tiny, knn_method=own.method), data)
         cases = 0
         for batch in loader:
             assert fields == {"item_id_list"} & set(batch.interaction.columns)
-            expected = RecBoleItemKNN.full_sort_predict(own, batch.interaction)
+            expected = theirs.full_sort_predict(batch.interaction)
             found = own.full_sort_predict(batch.interaction)
             assert found.shape == expected.shape
             assert expected.any()
@@ -75,8 +77,22 @@ def test_validation_scores_are_recboles(made, tiny_dataset):
             )
             np.testing.assert_allclose(
                 own.predict(batch.interaction),
-                RecBoleItemKNN.predict(own, batch.interaction),
+                theirs.predict(batch.interaction),
                 atol=1e-6,
             )
             cases += len(batch.cases)
         assert cases == len(loader.cases) > 5
+
+
+def test_a_long_history_counts_by_its_latest_events(made, tiny_dataset):
+    tiny = tiny_dataset()
+    model, _, _, test = made(tiny, MAX_ITEM_LIST_LENGTH=3)
+    longest = 0
+    for batch in test:
+        history = batch.interaction["item_id_list"]
+        assert history.shape[1] == 3
+        own = model.w.toarray()[history.numpy()] * (history > 0).numpy()[:, :, None]
+        found = model.full_sort_predict(batch.interaction).view(len(history), -1)
+        np.testing.assert_allclose(found, own.sum(axis=1), atol=1e-6)
+        longest = max(longest, int(batch.interaction["item_length"].max()))
+    assert longest == 3

@@ -37,10 +37,30 @@ def test_sampling_every_item_is_the_full_loss(
 
 
 def test_negatives_come_from_the_whole_domain_of_the_target(tiny_dataset, build):
-    model = build("LLMEMF", tiny_dataset(), n_negatives=400)
+    model = build("LLMEMF", tiny_dataset(), n_negatives=8)
+    assert [len(pool) for pool in model._draw_negatives()] == [8, 8]
+    model.n_negatives = 400
     food, kitchen = model._draw_negatives()[:2]
     assert set(food.tolist()) == set(range(1, 13))
     assert set(kitchen.tolist()) == set(range(13, 22))
+
+
+@pytest.mark.parametrize(
+    ("n_negatives", "settings", "drawn"),
+    [
+        (11, {}, [11, 11]),
+        (12, {}, []),
+        (12, {"merged_candidates": "all"}, [12, 12, 12]),
+        (21, {"merged_candidates": "all"}, []),
+        (12, {"shard_items": True}, [12, 12]),
+    ],
+)
+def test_a_sample_as_large_as_the_candidates_is_all_of_them(
+    tiny_dataset, build, n_negatives, settings, drawn
+):
+    """Of 12 and 9 items; slices of tables take a sample in any case."""
+    model = build("LLMEMF", tiny_dataset(), n_negatives=n_negatives, **settings)
+    assert [len(pool) for pool in model._draw_negatives()] == drawn
 
 
 def test_a_sampled_loss_has_finite_gradients(tiny_dataset, build, batch):

@@ -56,6 +56,18 @@ def test_gradients_reach_every_parameter(build, batch, tiny_dataset, settings):
     assert all(each.isfinite().all() for each in gradients.values())
 
 
+@pytest.mark.parametrize(
+    ("n_negatives", "candidates", "drawn"),
+    [(11, "domain", [11, 11]), (12, "domain", []), (12, "all", [12] * 3), (21, "all", [])],
+)
+def test_a_sample_as_large_as_the_candidates_is_all_of_them(
+    build, tiny_dataset, n_negatives, candidates, drawn
+):
+    """Of 12 and 9 items."""
+    model = build("ABXI", tiny_dataset(), n_negatives=n_negatives, loss_candidates=candidates)
+    assert [len(pool) for pool in model.draw_negatives()] == drawn
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", ["ABXI", "C2DSR", "GRU4RecWindows", "MIFN", "PSJNet", "PiNet"])
 def test_mixed_precision_is_near_the_whole_one(build, batch, tiny_dataset, name, training):

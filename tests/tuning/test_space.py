@@ -4,6 +4,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+import yaml
 
 from recbole_tema._layout import properties_dir
 from recbole_tema.tuning.space import read_space, space_file
@@ -121,3 +122,15 @@ def test_where_a_space_is_found(tmp_path, monkeypatch):
     assert space_file("tune", "SASRec") == properties_dir() / "tune" / "SASRec.yaml"
     with pytest.raises(FileNotFoundError, match=r"nor a folder with NARM\.yaml.*GRU4Rec, .*LLMEMF"):
         space_file("tune", "NARM")
+
+
+TUNED = {path.stem for path in (properties_dir() / "model").glob("*.yaml")} - {"Pop"}
+
+
+@pytest.mark.parametrize("model", sorted(TUNED))
+def test_a_shipped_space_holds_the_settings_that_its_model_ships_with(model):
+    """So the first trial takes them, and a search is never worse than none."""
+    defaults = yaml.safe_load((properties_dir() / "model" / f"{model}.yaml").read_text("utf-8"))
+    space = read_space(space_file("tune", model))
+    assert set(space.start(defaults)) == set(space.ranges)
+    assert space.fixed == {key: defaults[key] for key in space.fixed}
