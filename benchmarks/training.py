@@ -67,7 +67,7 @@ def epochs(options: argparse.Namespace) -> str:
         "SASRec, our data and trainer": _measure(
             options, "our_epoch", "SASRec", {**sasrec, "train_batch_size": 2048}, options.steps
         ),
-        "TEMA, sampled loss": _measure(options, "our_epoch", "TEMA", tema, None, True),
+        "TEMA, 512 negatives": _measure(options, "our_epoch", "TEMA", tema, None, True),
         "TEMA, full loss": _measure(
             options, "our_epoch", "TEMA", {**tema, "n_negatives": 0}, options.steps, True
         ),
@@ -91,7 +91,7 @@ def epochs(options: argparse.Namespace) -> str:
 
 
 def systems(options: argparse.Namespace) -> str:
-    """Every other system at TEMA's dimensions, batch and negatives; TEMA once more last."""
+    """Every other system at 64 dimensions, 64 histories, 1,024 negatives; TEMA once more last."""
     length = {"MAX_ITEM_LIST_LENGTH": 50, "train_batch_size": 64, "n_negatives": 1024}
     tema = ("TEMA", {"embedding_size": 64, "inner_size": 128, **length})
     others = [(name, {key: 64, **length}) for name, key in SYSTEMS.items()]
