@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -164,6 +165,23 @@ def test_a_stop_in_the_second_seed(tiny, trained, monkeypatch):
     assert main([*THREE, "--output", "parts", "--resume"]) == 0
     assert contents("parts") == contents("whole")
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "finished runs rank alone"
+
+
+def test_runs_made_apart_are_put_together(tiny):
+    """One command for each core or machine, then one for all with the checkpoints of both."""
+    parts = [("SASRec,Pop,TEMA", "3"), ("TEMA,Pop,SASRec", "1")]
+    for models, seed in parts:
+        asked = [*QUICK, "--model", models, "--seeds", seed, "--output", f"seed-{seed}"]
+        assert main(asked) == 0
+    Path("all/checkpoints").mkdir(parents=True)
+    for path in Path().glob("seed-*/checkpoints/*.pth"):
+        shutil.copy2(path, "all/checkpoints")
+    kept = {path: path.stat().st_mtime_ns for path in Path("all/checkpoints").iterdir()}
+    assert len(kept) == 12
+    assert main([*THREE, "--output", "all", "--resume"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "they rank alone"
+    assert main([*THREE, "--output", "whole"]) == 0
+    assert contents("all") == contents("whole")
 
 
 def test_seeds_and_models_are_added_to_a_finished_comparison(tiny, trained):
