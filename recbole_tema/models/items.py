@@ -107,9 +107,12 @@ class TagModality(Modality):
         # The projection is linear, so it may go before the sum: cheaper where all tags are needed.
         project_first = items is None
         tags = self.embedding.weight
+        if project_first:
+            # Mixed precision projects in another dtype than the weights have.
+            tags = self.projection(tags).to(self.weights.dtype)
         bags = F.embedding_bag(
             _rows(self.index, items),
-            self.projection(tags) if project_first else tags,
+            tags,
             per_sample_weights=_rows(self.weights, items),
             mode="sum",
         )

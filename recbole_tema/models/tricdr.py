@@ -102,9 +102,11 @@ class TripleAttention(nn.Module):
         product = states.index_select(0, fact) * query.index_select(0, owner)
         inner = by_state.index_select(0, fact)
         inner += by_query.index_select(0, owner)
-        inner.addmm_(product, of_product.T)
+        inner = torch.addmm(inner, product, of_product.T)
         weights = softmax_of_spans(self.rest(inner).squeeze(1), owner, len(count))
         offsets = count.cumsum(dim=0) - count
+        # Mixed precision has the states in another dtype than the softmax.
+        weights = weights.to(states.dtype)
         sums = F.embedding_bag(fact, states, offsets, mode="sum", per_sample_weights=weights)
         return list(sums.chunk(len(sequences)))
 

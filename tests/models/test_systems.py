@@ -20,6 +20,15 @@ SYSTEMS = {
     "TriCDR, positions from the end": {"positions": "end"},
 }
 
+MIXED = {
+    **SYSTEMS,
+    "LLMEMF": {},
+    "TEMA, tags that start at random": {"tag_vectors": "random"},
+    "TEMA, tags that start from text": {"tag_vectors": "text"},
+    "TEMA, a sample": {"tag_vectors": "text", "n_negatives": 6},
+    "TEMA, a mixture": {"tag_vectors": "text", "fusion": "mixture"},
+}
+
 
 @pytest.fixture(params=SYSTEMS)
 def settings(request):
@@ -69,10 +78,11 @@ def test_a_sample_as_large_as_the_candidates_is_all_of_them(
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("name", ["ABXI", "C2DSR", "GRU4RecWindows", "MIFN", "PSJNet", "PiNet"])
-def test_mixed_precision_is_near_the_whole_one(build, batch, tiny_dataset, name, training):
+@pytest.mark.parametrize("model", MIXED)
+def test_mixed_precision_is_near_the_whole_one(build, batch, tiny_dataset, model, training):
     tiny = tiny_dataset()
-    model = build(name, tiny).float().train(training)
+    name, settings = model.split(",")[0], MIXED[model]
+    model = build(name, tiny, **settings).float().train(training)
     fields = batch(rows_of(tiny))
     fields["timestamp_list"] = fields["timestamp_list"].float()
     torch.manual_seed(1)
