@@ -238,11 +238,15 @@ def one_thread() -> None:
 
 
 @pytest.fixture(autouse=True)
-def level_kept() -> Iterator[None]:
-    """RecBole sets the root logger's level for the whole process."""
-    before = logging.getLogger().level
+def logging_kept() -> Iterator[None]:
+    """RecBole sets the root logger's level and handlers for the whole process."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
     yield
-    logging.getLogger().setLevel(before)
+    root.setLevel(level)
+    for handler in set(root.handlers) - set(handlers):
+        root.removeHandler(handler)
+        handler.close()
 
 
 @pytest.fixture
@@ -282,9 +286,5 @@ def lasting_config_of(one_thread: None) -> Callable[..., Any]:
 
 @pytest.fixture
 def tiny(tiny_dataset, in_tmp, one_thread):
-    """The tiny data set for a run by the command; the run's log handlers are closed after it."""
-    before = list(logging.getLogger().handlers)
-    yield tiny_dataset()
-    for handler in set(logging.getLogger().handlers) - set(before):
-        logging.getLogger().removeHandler(handler)
-        handler.close()
+    """The tiny data set for a run by the command."""
+    return tiny_dataset()

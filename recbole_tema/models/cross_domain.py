@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.models.layers import Packing
-from recbole_tema.models.views import Events, X, Y
+from recbole_tema.models.views import MERGED, Events, X, Y
 
 
 class CrossDomainRecommender(SequentialRecommender):
@@ -22,6 +22,8 @@ class CrossDomainRecommender(SequentialRecommender):
     Attributes:
         candidate_ranges: half-open ranges of item ids: those of X, of Y, and of both.
         item_domain: (N + 1,) 0 for an item of X, 1 for one of Y, -1 for padding.
+        among_all: whether some loss is a softmax over the items of both domains.
+        n_negatives: how many items stand for the candidates of a loss; 0: all of them.
     """
 
     input_type = InputType.POINTWISE
@@ -29,6 +31,8 @@ class CrossDomainRecommender(SequentialRecommender):
     reads_times = False
     """Whether its events are to have times."""
     item_domain: Tensor
+    among_all: bool
+    n_negatives: int
 
     def __init__(self, config: Config, dataset: CrossDomainDataset) -> None:
         super().__init__(config, dataset)
@@ -53,6 +57,20 @@ class CrossDomainRecommender(SequentialRecommender):
     def last_events(self, interaction: Interaction) -> Tensor:
         """(B,) which of the input events is each row's last."""
         return interaction[self.ITEM_SEQ_LEN].cumsum(dim=0) - 1
+
+    def draw_negatives(self) -> list[Tensor]:
+        """For each range (n,) items that stand for its candidates; none: all of them."""
+        if not self.n_negatives:
+            return []
+        return [
+            torch.randint(each.start, each.stop, (self.n_negatives,), device=self.device)
+            for each in self.sampled_ranges()
+        ]
+
+    def sampled_ranges(self) -> list[range]:
+        """The item ids among which negatives are drawn: of X, of Y, and maybe of both."""
+        ranges = self.candidate_ranges if self.among_all else self.candidate_ranges[:MERGED]
+        return [range(*bounds) for bounds in ranges]
 
     def calculate_loss(self, interaction: Interaction) -> Tensor:
         """The loss over all positions of the rows, divided by :meth:`loss_weight`, a scalar."""

@@ -29,7 +29,8 @@ class MultiViewRecommender(ViewStates):
 
     def __init__(self, config: Config, dataset: CrossDomainDataset) -> None:
         super().__init__(config, dataset)
-        self.n_negatives = sample_size(config, max(map(len, self._sampled_ranges())))
+        self.among_all = self.settings.merged_candidates == "all"
+        self.n_negatives = sample_size(config, max(map(len, self.sampled_ranges())))
         # Of all items for scoring, kept between train() or eval() and the next loss.
         self._may_keep = True
         self._scoring: tuple[Any, Tables, list[Tensor]] | None = None
@@ -47,7 +48,7 @@ class MultiViewRecommender(ViewStates):
         events = self.events_of(interaction)
         targets = self.targets_of(interaction)
 
-        pools = self._draw_negatives()
+        pools = self.draw_negatives()
         tables = self._tables_of(events.items, targets, pools)
         views = self.encode(events, tables)
         by_range: dict[int, list[Positions]] = {}
@@ -108,22 +109,8 @@ class MultiViewRecommender(ViewStates):
         Eq. 9 for X+Y reads as a softmax over the items of both domains; the candidates of a test
         case are those of its target's domain.
         """
-        both = view == MERGED and self.settings.merged_candidates == "all"
+        both = view == MERGED and self.among_all
         return MERGED if both else domain
-
-    def _draw_negatives(self) -> list[Tensor]:
-        """For each range (n,) the item ids that stand for its candidates; none: all of them."""
-        if not self.n_negatives:
-            return []
-        return [
-            torch.randint(each.start, each.stop, (self.n_negatives,), device=self.device)
-            for each in self._sampled_ranges()
-        ]
-
-    def _sampled_ranges(self) -> list[range]:
-        """The item ids among which negatives are drawn: of X, of Y, and maybe of both."""
-        used = 3 if self.settings.merged_candidates == "all" else 2
-        return [range(*bounds) for bounds in self.candidate_ranges[:used]]
 
     def _tables_of(self, items: Tensor, targets: Tensor, pools: list[Tensor]) -> Tables:
         """Vectors of the items that this step needs, each made once."""
@@ -147,7 +134,7 @@ class MultiViewRecommender(ViewStates):
         # One split, not slices, of which each would have a whole table for its gradient.
         sizes = [1, *(stop - start for start, stop in self.candidate_ranges[:MERGED])]
         parts = list(zip(*(key.split(sizes) for key in keys), strict=True))
-        both = [key[1:] for key in keys] if self.settings.merged_candidates == "all" else []
+        both = [key[1:] for key in keys] if self.among_all else []
         return [list(parts[1]), list(parts[2]), both]
 
     def _cross_entropy(

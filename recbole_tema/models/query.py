@@ -55,7 +55,7 @@ class QueryRecommender(CrossDomainRecommender):
         self.temperature = float(at_least(config, "temperature", 1e-6))
         self.among_all = choice(config, "loss_candidates", CANDIDATES) == "all"
         self.implementation = choice(config, "loss_implementation", IMPLEMENTATIONS)
-        self.n_negatives = sample_size(config, max(map(len, self._sampled_ranges())))
+        self.n_negatives = sample_size(config, max(map(len, self.sampled_ranges())))
 
     @property
     def item_vectors(self) -> Tensor:
@@ -168,20 +168,6 @@ class QueryRecommender(CrossDomainRecommender):
         query = self.queries(states, domain, self.last_events(interaction))
         start, stop = self.candidate_ranges[domain]
         return query @ self.item_vectors[start:stop].T / self.temperature
-
-    def draw_negatives(self) -> list[Tensor]:
-        """For each range (n,) items that stand for its candidates; none: all of them."""
-        if not self.n_negatives:
-            return []
-        return [
-            torch.randint(each.start, each.stop, (self.n_negatives,), device=self.device)
-            for each in self._sampled_ranges()
-        ]
-
-    def _sampled_ranges(self) -> list[range]:
-        """The item ids among which negatives are drawn: of X, of Y, and maybe of both."""
-        ranges = self.candidate_ranges if self.among_all else self.candidate_ranges[:MERGED]
-        return [range(*bounds) for bounds in ranges]
 
     def _table(self, targets: Tensor, pools: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Vectors of the items that the loss needs (U, d), and each item's row in them (N + 1,)."""

@@ -31,16 +31,16 @@ def test_sampling_every_item_is_the_full_loss(
     full = build("LLMEMF", tiny, **settings)
     sampled = build("LLMEMF", tiny, n_negatives=7, **settings)
     pools = [torch.randperm(stop - start) + start for start, stop in ((1, 13), (13, 22), (1, 22))]
-    monkeypatch.setattr(sampled, "_draw_negatives", lambda: pools)
+    monkeypatch.setattr(sampled, "draw_negatives", lambda: pools)
     rows = batch([([1, 14, 3, 17], 5), ([20], 2), ([4, 4, 13], 13)])
     torch.testing.assert_close(sampled.calculate_loss(rows), full.calculate_loss(rows), **CLOSE)
 
 
 def test_negatives_come_from_the_whole_domain_of_the_target(tiny_dataset, build):
     model = build("LLMEMF", tiny_dataset(), n_negatives=8)
-    assert [len(pool) for pool in model._draw_negatives()] == [8, 8]
+    assert [len(pool) for pool in model.draw_negatives()] == [8, 8]
     model.n_negatives = 400
-    food, kitchen = model._draw_negatives()[:2]
+    food, kitchen = model.draw_negatives()[:2]
     assert set(food.tolist()) == set(range(1, 13))
     assert set(kitchen.tolist()) == set(range(13, 22))
 
@@ -60,7 +60,7 @@ def test_a_sample_as_large_as_the_candidates_is_all_of_them(
 ):
     """Of 12 and 9 items; slices of tables take a sample in any case."""
     model = build("LLMEMF", tiny_dataset(), n_negatives=n_negatives, **settings)
-    assert [len(pool) for pool in model._draw_negatives()] == drawn
+    assert [len(pool) for pool in model.draw_negatives()] == drawn
 
 
 def test_a_sampled_loss_has_finite_gradients(tiny_dataset, build, batch):

@@ -186,7 +186,6 @@ def test_the_same_numbers_give_the_same_picture(tmp_path):
 
 
 def test_without_matplotlib_there_are_tables(tmp_path, monkeypatch, caplog):
-    caplog.set_level("WARNING")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     one = sweep("dropout", [0.1, 0.5])
     paths = write_sweeps([one], tmp_path, [], tables(labels_of(one)))

@@ -80,7 +80,7 @@ def outcome(model_name: str, settings: dict[str, Any], folder: Path) -> dict[str
     if train._sampler is not None:
         train._sampler.sample_by_user_ids = some_negatives
     if config["n_negatives"]:
-        model._draw_negatives = lambda: [
+        model.draw_negatives = lambda: [
             start + torch.arange(0, 12, 2) % (stop - start)
             for start, stop in model.candidate_ranges
         ]
