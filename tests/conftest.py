@@ -245,8 +245,8 @@ def logging_kept() -> Iterator[None]:
     yield
     root.setLevel(level)
     for handler in set(root.handlers) - set(handlers):
-        root.removeHandler(handler)
         handler.close()
+    root.handlers[:] = handlers
 
 
 @pytest.fixture

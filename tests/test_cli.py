@@ -215,7 +215,6 @@ def test_the_callers_log_handlers_stay(arguments):
         assert main([*arguments, "--model", "Pop"]) == 0
         assert before <= set(root.handlers)
         assert len(root.handlers) == len(before) + 2  # RecBole's: console and file
-    root.removeHandler(own)
 
 
 def test_each_model_logs_to_a_file_of_its_own(arguments):

@@ -29,7 +29,9 @@ class MultiViewRecommender(ViewStates):
 
     def __init__(self, config: Config, dataset: CrossDomainDataset) -> None:
         super().__init__(config, dataset)
-        self.among_all = self.settings.merged_candidates == "all"
+        # The one loss of joined vectors is over the target's domain, see ViewStates.
+        joined = self.settings.view_join == "vectors"
+        self.among_all = self.settings.merged_candidates == "all" and not joined
         self.n_negatives = sample_size(config, max(map(len, self.sampled_ranges())))
         # Of all items for scoring, kept between train() or eval() and the next loss.
         self._may_keep = True

@@ -34,7 +34,7 @@ def shard_items(config: Config, model: MultiViewRecommender) -> None:
     if not model.n_negatives:
         raise ValueError(
             "shard_items: takes a sampled loss, as the full one compares with all items in every "
-            "process; set n_negatives, such as 512"
+            "process; set n_negatives, such as 4096"
         )
     if config["clip_grad_norm"]:
         raise ValueError(

@@ -260,6 +260,8 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
 
 def softmax_of_spans(scores: Tensor, owner: Tensor, n: int) -> Tensor:
     """(S,) the softmax of ``scores`` (S,) over those of the same ``owner`` (S,), one of n."""
+    # Half precision does not hold the sum of many exponentials.
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     # As in any softmax the largest is taken off, and changes nothing.
     largest = scores.new_full((n,), -torch.inf)
     largest = largest.scatter_reduce(0, owner, scores.detach(), "amax")

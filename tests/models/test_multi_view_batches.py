@@ -51,6 +51,7 @@ def test_negatives_come_from_the_whole_domain_of_the_target(tiny_dataset, build)
         (11, {}, [11, 11]),
         (12, {}, []),
         (12, {"merged_candidates": "all"}, [12, 12, 12]),
+        (11, {"merged_candidates": "all", "view_join": "vectors"}, [11, 11]),
         (21, {"merged_candidates": "all"}, []),
         (12, {"shard_items": True}, [12, 12]),
     ],
