@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from recbole.config import Config
 
-from recbole_tema.config import plain_settings
+from recbole_tema.config import TEMAConfig, plain_settings
 from recbole_tema.distributed import world_size
 from recbole_tema.formats import atomic_write, file_name_of
 
@@ -150,14 +149,17 @@ def _stem(label: str, seed: int) -> str:
     return f"{file_name_of(label)}-{seed}"
 
 
-def computation(config: Config, eval_step: int) -> dict[str, Any]:
+def computation(config: TEMAConfig, eval_step: int) -> dict[str, Any]:
     """The settings that a run cannot go on without, as plain values.
+
+    What the model has no setting for is none of them: it was given for another one of the command.
 
     Args:
         config: the run's.
         eval_step: what the trainer made of it; RecBole caps it at ``epochs``.
     """
-    settings = {key: value for key, value in plain_settings(config).items() if key not in FREE}
+    left_out = FREE.union(config.unknown_keys())
+    settings = {key: value for key, value in plain_settings(config).items() if key not in left_out}
     return {
         **settings,
         "eval_step": eval_step,

@@ -95,6 +95,18 @@ def test_a_run_in_two_parts_is_the_run_in_one(run, model):
     assert (resumed.epochs, resumed.best_epoch) == (whole.epochs, whole.best_epoch)
 
 
+def test_a_setting_of_another_model_may_come_and_go(run):
+    """SASRec has no ``tag_vectors``: in a command for several models it is TEMA's."""
+    whole = run(folder="whole", epochs=4)
+    run(folder="parts", epochs=1)
+    run(folder="parts", resume=True, epochs=2, tag_vectors="text")
+    resumed = run(folder="parts", resume=True, epochs=4)
+    assert resumed.curve == whole.curve
+    run("TEMA", "tema", epochs=1, **SETTINGS)
+    with pytest.raises(ValueError, match=r"tag_vectors \(then 'random', now 'text'\)"):
+        run("TEMA", "tema", resume=True, epochs=2, tag_vectors="text", **SETTINGS)
+
+
 @pytest.mark.parametrize(
     ("model", "settings"),
     [
