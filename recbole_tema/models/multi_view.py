@@ -190,7 +190,7 @@ class MultiViewRecommender(ViewStates):
             interaction,
             domain,
             views,
-            stop - start,
+            (start, stop),
             lambda queries, among: self._log_probability(queries, keys, domain, among),
         )
 
@@ -199,13 +199,18 @@ class MultiViewRecommender(ViewStates):
         interaction: Interaction,
         domain: int,
         views: dict[int, View],
-        columns: int,
+        items: tuple[int, int],
         log_probability: Callable[[list[Tensor], int], Tensor],
     ) -> Tensor:
-        """Σ_v weight_v P^v, or of log P^v, (B, columns).
+        """Σ_v weight_v P^v, or of log P^v, (B, items).
 
-        ``log_probability`` has log P^v for the queries of a view and its candidate range.
-        ``columns`` are items of ``domain``.
+        Args:
+            interaction: the histories.
+            domain: of the items.
+            views: of the histories.
+            items: half-open range of item ids.
+            log_probability: log P^v of those items for the queries of a view and its candidate
+                range.
         """
         events = self.last_events(interaction)
         weights = self.settings.score_view_weights
@@ -213,7 +218,7 @@ class MultiViewRecommender(ViewStates):
             queries, reached = self._joined(domain, events, views, weights)
             return reached[:, None] * log_probability(queries, domain).exp()
         in_logs = self.settings.view_join == "log_probabilities"
-        total = self.log_temperature.new_zeros(len(events), columns)
+        total = self.log_temperature.new_zeros(len(events), items[1] - items[0])
         for view, weight in zip((domain, 1 - domain, MERGED), weights, strict=True):
             if view in views and weight:
                 sees = views[view].last[events] >= 0

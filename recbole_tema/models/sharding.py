@@ -87,7 +87,7 @@ class SliceScorer:
             interaction,
             domain,
             views,
-            stop - start,
+            (start, stop),
             lambda queries, among: self._log_probability(queries, domain, among),
         )
 

@@ -1,15 +1,20 @@
 """TEMA-LLM: tag-enriched multi-attention for cross-domain sequential recommendation."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from recbole.config import Config
+from recbole.data.interaction import Interaction
+from torch import Tensor
 
 from recbole_tema.config import flag
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.item_features import shuffled_tags
 from recbole_tema.models.items import ID, MODALITIES, TAG, Stream, TagModality
 from recbole_tema.models.llmemf import LLMEMF
-from recbole_tema.models.settings import choice, whole_number
+from recbole_tema.models.settings import at_least, choice, whole_number
+from recbole_tema.models.tag_overlap import TagOverlap
+from recbole_tema.models.views import View
 
 TAG_FUSIONS = ("add", "gate", "modality")
 TAG_VECTORS = ("random", "text")
@@ -22,9 +27,22 @@ class TEMA(LLMEMF):
     ``tag_fusion: add`` adds it to the item vector, ``gate`` scales the item vector by it, and
     ``modality`` makes it a fourth modality beside id, image and text; with ``fusion: early`` one
     beside their sum, whose similarity is added to that of the sum.
+
+    When scoring, P(i) is multiplied by (overlap(i) + ε)^w, where the overlap says how alike the
+    tags of item i and of the history are (:class:`TagOverlap`). No loss sees it.
     """
 
     modality_names = MODALITIES
+
+    def __init__(self, config: Config, dataset: CrossDomainDataset) -> None:
+        super().__init__(config, dataset)
+        self.overlap_weight = float(at_least(config, "tag_overlap", 0))
+        self.smoothing = float(at_least(config, "tag_overlap_smoothing", 1e-6))
+        decay = float(at_least(config, "tag_overlap_decay", 0))
+        if not 0 < decay <= 1:
+            raise ValueError(f"tag_overlap_decay: expected a number in (0, 1], got {decay}")
+        tag = next((each for each in self.modules() if isinstance(each, TagModality)), None)
+        self.overlap = TagOverlap(tag, decay) if tag and self.overlap_weight else None
 
     def build_streams(self, config: Config, dataset: CrossDomainDataset) -> dict[str, Stream]:
         wanted = self.settings.modalities
@@ -61,3 +79,20 @@ class TEMA(LLMEMF):
         members = streams[host].members
         enriched = Stream(members, gate=tag) if fusion == "gate" else Stream([*members, tag])
         return {**streams, host: enriched}
+
+    def weighted_scores(
+        self,
+        interaction: Interaction,
+        domain: int,
+        views: dict[int, View],
+        items: tuple[int, int],
+        log_probability: Callable[[list[Tensor], int], Tensor],
+    ) -> Tensor:
+        """(B, items) those of LLM-EMF, times (overlap + ε)^w, or its logarithm added."""
+        scores = super().weighted_scores(interaction, domain, views, items, log_probability)
+        if self.overlap is None:
+            return scores
+        overlap = self.overlap(self.events_of(interaction), *items) + self.smoothing
+        if self.settings.view_join == "log_probabilities":
+            return scores + self.overlap_weight * overlap.log()
+        return scores * overlap**self.overlap_weight

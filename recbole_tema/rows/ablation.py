@@ -23,7 +23,10 @@ WITHOUT = "without"
 """In a row of an ablation file: modalities that are taken out of the full model's."""
 _NAMES = {ID: "ids", IMAGE: "image vectors", TEXT: "text vectors", TAG: "tags"}
 # Settings that say nothing where an item has no tags.
-_OF_TAGS = ("shuffle_tags", "tag_fusion", "tag_vectors", "train_tag_embedding", "weighted_tags")
+_OF_TAGS = (
+    *("shuffle_tags", "tag_fusion", "tag_overlap", "tag_overlap_decay", "tag_overlap_smoothing"),
+    *("tag_vectors", "train_tag_embedding", "weighted_tags"),
+)
 # Settings that say nothing where events have no times.
 _OF_TIMES = ("shuffle_ties", "time_knots")
 

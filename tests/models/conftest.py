@@ -22,6 +22,9 @@ SMALL = {
     "time_knots": 0,
     "view_join": "probabilities",
     "tag_vectors": "text",
+    "tag_overlap": 0.6,
+    "tag_overlap_smoothing": 0.05,
+    "tag_overlap_decay": 0.7,
 }
 
 

@@ -57,7 +57,7 @@ class Plain:
         return projection.weight @ vector if hasattr(projection, "weight") else vector
 
     weighted_tags = True
-    tag_fusion = None  # for LLM-EMF
+    overlap = None  # of TEMA: its weight, smoothing and decay
 
     def members(self, stream) -> dict:
         """The modalities that a stream adds, by name."""
@@ -245,7 +245,7 @@ class Plain:
             if states is None:  # no view has anything to contribute
                 return [0.0] * len(items)
             p = self.probabilities(states, items)
-            return [p[item] for item in items]
+            return [p[item] * self.tag_factor(inputs, item) for item in items]
         in_logs = self.settings.view_join == "log_probabilities"
         total = dict.fromkeys(items, 0.0)
         for view, weight in zip((domain, 1 - domain, 2), weights, strict=True):
@@ -256,7 +256,39 @@ class Plain:
                 p = self.probabilities(states, self.candidates(view, domain))
                 for item in items:
                     total[item] += weight * (log(p[item]) if in_logs else p[item])
-        return list(total.values())
+        if in_logs:
+            return [p + math.log(self.tag_factor(inputs, item)) for item, p in total.items()]
+        return [p * self.tag_factor(inputs, item) for item, p in total.items()]
+
+    def tag_factor(self, inputs: list[int], item: int) -> float:
+        """(overlap + ε)^w: what the tags that an item shares with a history count for."""
+        if self.overlap is None:
+            return 1.0
+        weight, smoothing, decay = self.overlap
+        importance = [decay ** (len(inputs) - 1 - at) for at in range(len(inputs))]
+        each = [self.likeness(other, item) for other in inputs]
+        return (dot(importance, each) / sum(importance) + smoothing) ** weight
+
+    def likeness(self, one: int, other: int) -> float:
+        """The cosine of two items' tags, each by its score and how few items have it."""
+        tags = [each for each in self.tiny.tags.values() if each]
+
+        def vector(item):
+            scores = self.tiny.tags[self.tokens[item]]
+            return {
+                tag: (score if self.weighted_tags else 1.0)
+                * math.log(len(tags) / sum(tag in each for each in tags))
+                for tag, score in scores.items()
+            }
+
+        def length(of):
+            return math.sqrt(sum(value**2 for value in of.values()))
+
+        left, right = vector(one), vector(other)
+        if not length(left) or not length(right):
+            return 0.0
+        shared = sum(left[tag] * right[tag] for tag in left.keys() & right.keys())
+        return shared / length(left) / length(right)
 
 
 def log(p: float) -> float:

@@ -33,6 +33,8 @@ def check(build, batch):
         model = build(name, tiny, **settings)
         plain = Plain(model, tiny)
         plain.weighted_tags = settings.get("weighted_tags", True)
+        if name == "TEMA":
+            plain.overlap = (0.6, 0.05, 0.7)
         rows = [
             ([plain.number[token] for token in inputs.split()], plain.number[target])
             for inputs, target in histories
@@ -185,6 +187,11 @@ TAG_FUSIONS = ("add", "gate", "modality")
 @pytest.mark.parametrize(("tag_fusion", "fusion"), list(product(TAG_FUSIONS, FUSIONS)))
 def test_tema(tiny_dataset, check, tag_fusion, fusion):
     check("TEMA", tiny_dataset(), tag_fusion=tag_fusion, fusion=fusion, similarity="cosine")
+
+
+@pytest.mark.parametrize("join", JOINS)
+def test_tema_and_the_joins(tiny_dataset, check, join):
+    check("TEMA", tiny_dataset(), view_join=join)
 
 
 @pytest.mark.parametrize("tag_fusion", TAG_FUSIONS)

@@ -152,6 +152,7 @@ def test_what_the_data_set_lacks_is_left_out(tiny_dataset, ablate, caplog):
     assert told["without tags"] == "tiny has no tags"
     assert told["unweighted tags"] == "tiny has no tags"
     assert told["tags shuffled between items"] == "tiny has no tags"
+    assert told["without tag overlap"] == "tiny has no tags"
     assert told["id + image"] == "tiny has no image vectors"
     assert told["id + LLM text"] == "tiny has no tiny.text_llm.safetensors"
     # What the data set lacks is not in the full model either.
