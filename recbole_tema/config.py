@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import functools
 import os
 from logging import getLogger
 from pathlib import Path
@@ -213,9 +214,23 @@ class TEMAConfig(Config):
                 unknown[key] = f"; did you mean {close[0]}?" if close else ""
         return unknown
 
+    def keys_of_others(self) -> set[str]:
+        """What was set for other models of ours, which this one has no setting for.
+
+        Of RecBole's models only those settings are known that its property files have; some read
+        more.
+        """
+        return set(self.unknown_keys()) & _keys_of_our_models()
+
     def _warn_of_unknown_keys(self) -> None:
         for key, hint in self.unknown_keys().items():
             getLogger().warning(f"{self.model} has no setting {key!r}{hint}")
+
+
+@functools.cache
+def _keys_of_our_models() -> frozenset[str]:
+    files = (properties_dir() / "model").glob("*.yaml")
+    return frozenset(key for file in files for key in yaml.safe_load(file.read_text("utf-8")) or {})
 
 
 def plain_settings(config: Config) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The settings that LLM-EMF and TEMA-LLM share, checked once."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -193,7 +194,8 @@ def at_least(config: Config, key: str, least: float) -> Any:
         ValueError: it is none, or below ``least``.
     """
     value = config[key]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not least <= value < math.inf:
         raise ValueError(f"{key}: expected a number of at least {least}, got {value!r}")
     return value
 

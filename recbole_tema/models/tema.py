@@ -42,7 +42,9 @@ class TEMA(LLMEMF):
         if not 0 < decay <= 1:
             raise ValueError(f"tag_overlap_decay: expected a number in (0, 1], got {decay}")
         tag = next((each for each in self.modules() if isinstance(each, TagModality)), None)
-        self.overlap = TagOverlap(tag, decay) if tag and self.overlap_weight else None
+        self.overlap = (
+            TagOverlap(tag, self.item_domain, decay) if tag and self.overlap_weight else None
+        )
 
     def build_streams(self, config: Config, dataset: CrossDomainDataset) -> dict[str, Stream]:
         wanted = self.settings.modalities
@@ -92,7 +94,7 @@ class TEMA(LLMEMF):
         scores = super().weighted_scores(interaction, domain, views, items, log_probability)
         if self.overlap is None:
             return scores
-        overlap = self.overlap(self.events_of(interaction), *items) + self.smoothing
+        overlap = self.overlap(self.events_of(interaction), domain, items) + self.smoothing
         if self.settings.view_join == "log_probabilities":
-            return scores + self.overlap_weight * overlap.log()
+            return scores + overlap.log_().mul_(self.overlap_weight)
         return scores * overlap**self.overlap_weight

@@ -152,13 +152,13 @@ def _stem(label: str, seed: int) -> str:
 def computation(config: TEMAConfig, eval_step: int) -> dict[str, Any]:
     """The settings that a run cannot go on without, as plain values.
 
-    What the model has no setting for is none of them: it was given for another one of the command.
+    What only other models have a setting for is none of them: it was given for these.
 
     Args:
         config: the run's.
         eval_step: what the trainer made of it; RecBole caps it at ``epochs``.
     """
-    left_out = FREE.union(config.unknown_keys())
+    left_out = FREE | config.keys_of_others()
     settings = {key: value for key, value in plain_settings(config).items() if key not in left_out}
     return {
         **settings,

@@ -265,30 +265,41 @@ class Plain:
         if self.overlap is None:
             return 1.0
         weight, smoothing, decay = self.overlap
-        importance = [decay ** (len(inputs) - 1 - at) for at in range(len(inputs))]
-        each = [self.likeness(other, item) for other in inputs]
-        return (dot(importance, each) / sum(importance) + smoothing) ** weight
+        alike = self.shared(inputs, item, decay)
+        if alike is None:  # an item that has no tags is like the others of its domain
+            domain = self.domains[self.domain(item)]
+            others = [self.shared(inputs, other, decay) for other in domain]
+            known = [each for each in others if each is not None]
+            alike = sum(known) / len(known)
+        return (alike + smoothing) ** weight
+
+    def shared(self, inputs: list[int], item: int, decay: float) -> float | None:
+        """The mean likeness of an item to those of a history, later ones counting more."""
+        if not self.tag_vector(item):
+            return None
+        total, importances = 0.0, 0.0
+        for before, other in enumerate(reversed(inputs)):
+            if self.tag_vector(other):
+                total += decay**before * self.likeness(other, item)
+                importances += decay**before
+        return total / importances if importances else 0.0
+
+    def tag_vector(self, item: int) -> dict[str, float]:
+        """An item's tags, each by its score and how few items have it."""
+        tags = [each for each in self.tiny.tags.values() if each]
+        scores = self.tiny.tags[self.tokens[item]]
+        return {
+            tag: (score if self.weighted_tags else 1.0)
+            * math.log(len(tags) / sum(tag in each for each in tags))
+            for tag, score in scores.items()
+        }
 
     def likeness(self, one: int, other: int) -> float:
-        """The cosine of two items' tags, each by its score and how few items have it."""
-        tags = [each for each in self.tiny.tags.values() if each]
-
-        def vector(item):
-            scores = self.tiny.tags[self.tokens[item]]
-            return {
-                tag: (score if self.weighted_tags else 1.0)
-                * math.log(len(tags) / sum(tag in each for each in tags))
-                for tag, score in scores.items()
-            }
-
-        def length(of):
-            return math.sqrt(sum(value**2 for value in of.values()))
-
-        left, right = vector(one), vector(other)
-        if not length(left) or not length(right):
-            return 0.0
+        """The cosine of two items' tags."""
+        left, right = self.tag_vector(one), self.tag_vector(other)
+        lengths = [math.sqrt(sum(v**2 for v in each.values())) for each in (left, right)]
         shared = sum(left[tag] * right[tag] for tag in left.keys() & right.keys())
-        return shared / length(left) / length(right)
+        return shared / lengths[0] / lengths[1]
 
 
 def log(p: float) -> float:

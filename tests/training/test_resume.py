@@ -107,6 +107,13 @@ def test_a_setting_of_another_model_may_come_and_go(run):
         run("TEMA", "tema", resume=True, epochs=2, tag_vectors="text", **SETTINGS)
 
 
+def test_a_setting_that_a_model_reads_unlisted_may_not(run):
+    """DiffRec reads ``norm``, which RecBole's property file of it lacks."""
+    run("DiffRec", epochs=1)
+    with pytest.raises(ValueError, match=r"norm \(then None, now True\)"):
+        run("DiffRec", resume=True, epochs=2, norm=True)
+
+
 @pytest.mark.parametrize(
     ("model", "settings"),
     [
