@@ -54,10 +54,6 @@ class CrossDomainRecommender(SequentialRecommender):
         following.scatter_(1, lengths[:, None] - 1, interaction[self.ITEM_ID][:, None])
         return following[padded > 0]
 
-    def last_events(self, interaction: Interaction) -> Tensor:
-        """(B,) which of the input events is each row's last."""
-        return interaction[self.ITEM_SEQ_LEN].cumsum(dim=0) - 1
-
     def draw_negatives(self) -> list[Tensor]:
         """For each range (n,) items that stand for its candidates; none: all of them."""
         if not self.n_negatives:

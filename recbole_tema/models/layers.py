@@ -90,6 +90,11 @@ class Packing:
         return torch.bincount(self.row, minlength=self.n_rows)
 
     @cached_property
+    def latest(self) -> Tensor:
+        """(B,) the number of each sequence's last event; none may be empty."""
+        return self.lengths.cumsum(dim=0) - 1
+
+    @cached_property
     def later(self) -> Tensor:
         """(T,) how many events of its sequence come after each event."""
         return self.lengths[self.row] - 1 - self.position

@@ -210,8 +210,9 @@ class MIFN(QueryRecommender):
 
     def domain_scores(self, interaction: Interaction, domain: int) -> Tensor:
         """(B, items of the domain) log P(i)."""
-        at = self.last_events(interaction)
-        flow = self.encode(interaction, self.events_of(interaction), at)
+        events = self.events_of(interaction)
+        at = events.packing.latest
+        flow = self.encode(interaction, events, at)
         among = self.candidate_ranges[MERGED if self.among_all else domain]
         queries = self.queries(flow, domain, at) / self.temperature
         log_p = (queries @ self.item_vectors[slice(*among)].T).log_softmax(dim=1)

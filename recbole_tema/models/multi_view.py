@@ -17,7 +17,7 @@ from recbole_tema.models.losses import (
 from recbole_tema.models.settings import sample_size
 from recbole_tema.models.slices import needed_by_any
 from recbole_tema.models.view_states import ViewStates
-from recbole_tema.models.views import MERGED, Positions, Tables, View, X, Y
+from recbole_tema.models.views import MERGED, Events, Positions, Tables, View, X, Y
 
 
 class MultiViewRecommender(ViewStates):
@@ -184,10 +184,11 @@ class MultiViewRecommender(ViewStates):
         nothing. Higher is better.
         """
         tables, keys = self._item_tables()
-        views = self.encode(self.events_of(interaction), tables)
+        events = self.events_of(interaction)
+        views = self.encode(events, tables)
         start, stop = self.candidate_ranges[domain]
         return self.weighted_scores(
-            interaction,
+            events,
             domain,
             views,
             (start, stop),
@@ -196,7 +197,7 @@ class MultiViewRecommender(ViewStates):
 
     def weighted_scores(
         self,
-        interaction: Interaction,
+        events: Events,
         domain: int,
         views: dict[int, View],
         items: tuple[int, int],
@@ -205,24 +206,24 @@ class MultiViewRecommender(ViewStates):
         """Σ_v weight_v P^v, or of log P^v, (B, items).
 
         Args:
-            interaction: the histories.
+            events: of the histories.
             domain: of the items.
             views: of the histories.
             items: half-open range of item ids.
             log_probability: log P^v of those items for the queries of a view and its candidate
                 range.
         """
-        events = self.last_events(interaction)
+        latest = events.packing.latest
         weights = self.settings.score_view_weights
         if self.settings.view_join == "vectors":
-            queries, reached = self._joined(domain, events, views, weights)
+            queries, reached = self._joined(domain, latest, views, weights)
             return reached[:, None] * log_probability(queries, domain).exp()
         in_logs = self.settings.view_join == "log_probabilities"
-        total = self.log_temperature.new_zeros(len(events), items[1] - items[0])
+        total = self.log_temperature.new_zeros(len(latest), items[1] - items[0])
         for view, weight in zip((domain, 1 - domain, MERGED), weights, strict=True):
             if view in views and weight:
-                sees = views[view].last[events] >= 0
-                queries = [self._to_query(state) for state in views[view].at(events[sees])]
+                sees = views[view].last[latest] >= 0
+                queries = [self._to_query(state) for state in views[view].at(latest[sees])]
                 among = self._candidates_of(view, domain)
                 log_p = log_probability(queries, among)
                 total[sees] += weight * (log_p if in_logs else log_p.exp())

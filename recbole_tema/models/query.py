@@ -165,7 +165,7 @@ class QueryRecommender(CrossDomainRecommender):
         """(B, items of the domain) query · e_i / τ."""
         events = self.events_of(interaction)
         states = self.encode(interaction, events)
-        query = self.queries(states, domain, self.last_events(interaction))
+        query = self.queries(states, domain, events.packing.latest)
         start, stop = self.candidate_ranges[domain]
         return query @ self.item_vectors[start:stop].T / self.temperature
 

@@ -84,7 +84,7 @@ class SliceScorer:
         views = model.encode(events, tables)
         start, stop = self.items(domain)
         return model.weighted_scores(
-            interaction,
+            events,
             domain,
             views,
             (start, stop),

@@ -40,14 +40,12 @@ class TagOverlap(nn.Module):
         rarity = (tag.present.sum() / owners).log()
         weights = F.normalize(tag.weights * rarity[tag.index], dim=1)
         present = weights.any(dim=1)
-        of_domains = [present & (item_domain == domain) for domain in (X, Y)]
-        sums = [
-            torch.bincount(tag.index[own].flatten(), weights[own].flatten(), minlength=n_tags)
-            for own in of_domains
-        ]
-        means = [
-            total / own.sum().clamp(min=1) for total, own in zip(sums, of_domains, strict=True)
-        ]
+        means = []
+        for domain in (X, Y):
+            own = present & (item_domain == domain)
+            tags, values = tag.index[own].flatten(), weights[own].flatten()
+            total = torch.bincount(tags, values, minlength=n_tags)
+            means.append(total / own.sum().clamp(min=1))
         self.register_buffer("index", tag.index, persistent=False)
         self.register_buffer("weights", weights, persistent=False)
         self.register_buffer("present", present, persistent=False)

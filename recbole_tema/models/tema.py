@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from recbole.config import Config
-from recbole.data.interaction import Interaction
 from torch import Tensor
 
 from recbole_tema.config import flag
@@ -14,7 +13,7 @@ from recbole_tema.models.items import ID, MODALITIES, TAG, Stream, TagModality
 from recbole_tema.models.llmemf import LLMEMF
 from recbole_tema.models.settings import at_least, choice, whole_number
 from recbole_tema.models.tag_overlap import TagOverlap
-from recbole_tema.models.views import View
+from recbole_tema.models.views import Events, View
 
 TAG_FUSIONS = ("add", "gate", "modality")
 TAG_VECTORS = ("random", "text")
@@ -84,17 +83,17 @@ class TEMA(LLMEMF):
 
     def weighted_scores(
         self,
-        interaction: Interaction,
+        events: Events,
         domain: int,
         views: dict[int, View],
         items: tuple[int, int],
         log_probability: Callable[[list[Tensor], int], Tensor],
     ) -> Tensor:
         """(B, items) those of LLM-EMF, times (overlap + ε)^w, or its logarithm added."""
-        scores = super().weighted_scores(interaction, domain, views, items, log_probability)
+        scores = super().weighted_scores(events, domain, views, items, log_probability)
         if self.overlap is None:
             return scores
-        overlap = self.overlap(self.events_of(interaction), domain, items) + self.smoothing
+        overlap = self.overlap(events, domain, items) + self.smoothing
         if self.settings.view_join == "log_probabilities":
             return scores + overlap.log_().mul_(self.overlap_weight)
         return scores * overlap**self.overlap_weight
