@@ -70,8 +70,9 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--candidates",
-        help="what a target is ranked with: full (all items of its domain), uni999 (999 sampled "
-        "ones), or full,uni999 (both, from the same scores); default: uni999",
+        help="what a target is ranked with: full (all items of its domain), unseen (those that the "
+        "history does not hold), uni999 (999 sampled ones), or several such as uni999,unseen, from "
+        "the same scores; default: uni999",
     )
     add(
         "--output",

@@ -23,6 +23,9 @@ from recbole_tema._layout import properties_dir  # noqa: E402
 from recbole_tema.formats import DatasetFiles  # noqa: E402
 from recbole_tema.registry import model_class  # noqa: E402
 
+# Candidate modes that sample none: all items of the target's domain, or those new to the history.
+FULL, UNSEEN = "full", "unseen"
+
 # One relevant item a case: RecBole's Recall is our Hit, and Precision is Hit / k.
 KNOWN_METRICS = {"hit", "ndcg", "mrr"}
 
@@ -280,16 +283,18 @@ def parse_value(value: Any) -> Any:
 
 
 def negatives_of(mode: str) -> int | None:
-    """How many sampled candidates a mode stands beside the target: ``uni999`` 999, ``full`` None.
+    """How many sampled candidates a mode stands beside the target: ``uni999`` 999.
+
+    None where a mode samples none: ``full`` and ``unseen``.
 
     Raises:
-        ValueError: the mode is neither ``full`` nor ``uni`` with a positive number.
+        ValueError: the mode is neither of these two nor ``uni`` with a positive number.
     """
-    if mode == "full":
+    if mode in (FULL, UNSEEN):
         return None
     number = str(mode).removeprefix("uni")
     if not str(mode).startswith("uni") or not number.isdecimal() or int(number) == 0:
-        raise ValueError(f"candidates: expected full or uniN such as uni999, got {mode!r}")
+        raise ValueError(f"candidates: expected full, unseen or uniN such as uni999, got {mode!r}")
     return int(number)
 
 

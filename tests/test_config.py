@@ -215,12 +215,13 @@ def test_candidates_and_modes(configure, settings, test, valid):
     ],
 )
 def test_other_candidates_are_refused(configure, settings):
-    with pytest.raises(ValueError, match="candidates: expected full or uniN such as uni999"):
+    with pytest.raises(ValueError, match="candidates: expected full, unseen or uniN such as uni999"):
         configure(**settings)
 
 
 def test_how_many_negatives_a_mode_has():
     assert negatives_of("full") is None
+    assert negatives_of("unseen") is None
     assert negatives_of("uni999") == 999
     assert negatives_of("uni1") == 1
 

@@ -14,6 +14,7 @@ from recbole.data.interaction import Interaction
 from recbole.data.utils import get_dataloader
 from recbole.sampler import RepeatableSampler, Sampler
 from recbole.utils import ModelType
+from torch import Tensor
 
 from recbole_tema import distributed
 from recbole_tema.config import flag
@@ -22,6 +23,7 @@ from recbole_tema.data.sequences import (
     Histories,
     Ints,
     Rows,
+    ranges,
     training_prefixes,
     training_windows,
 )
@@ -61,12 +63,19 @@ class CaseLoader:
 
     Cases are taken by domain and length, which keeps padding short; :attr:`EvalBatch.cases` says
     which they are.
+
+    Args:
+        dataset: with the cases as a model reads them.
+        whole: the same cases with all that came before their targets, whatever a model's
+            MAX_ITEM_LIST_LENGTH.
+        batch_size: cases at once.
     """
 
-    def __init__(self, dataset: CrossDomainDataset, batch_size: int) -> None:
+    def __init__(self, dataset: CrossDomainDataset, whole: Rows, batch_size: int) -> None:
         if len(dataset) == 0:
             raise ValueError("no case to evaluate: no history is long enough to be split")
         self.dataset = dataset
+        self.whole = whole
         self.batch_size = batch_size
         self.domain = dataset.domain_of(dataset.rows.targets)
         lengths = dataset.rows.stops - dataset.rows.starts
@@ -92,6 +101,20 @@ class CaseLoader:
         """Some cases (n,), one batch for each target domain among them."""
         for domain in np.unique(self.domain[cases]):
             yield self._batch(cases[self.domain[cases] == domain])
+
+    def unseen(self, batch: EvalBatch, first: int, stop: int) -> Tensor:
+        """(B, stop - first) bool: which of the items ``first`` … ``stop`` - 1 are new to a case.
+
+        New is what its whole history does not hold, and its target even where that does.
+        """
+        starts, stops = (each[batch.cases] for each in (self.whole.starts, self.whole.stops))
+        counts = stops - 1 - starts
+        rows = np.repeat(np.arange(len(counts)), counts)
+        items = self.whole.items[ranges(starts, counts)]
+        held = (items >= first) & (items < stop) & (items != self.whole.targets[batch.cases][rows])
+        new = torch.ones(len(counts), stop - first, dtype=torch.bool)
+        new[rows[held], items[held] - first] = False
+        return new
 
     def _batch(self, cases: Ints) -> EvalBatch:
         return EvalBatch(cases, int(self.domain[cases[0]]), self.dataset[cases])
@@ -183,7 +206,9 @@ def data_preparation(
     max_length = config["MAX_ITEM_LIST_LENGTH"]
     dataset.width_step = WIDTH_STEP if config["model"] in ANY_WIDTH else None
     cases = [
-        CaseLoader(dataset.with_rows(rows.shortened(max_length), events), config["eval_batch_size"])
+        CaseLoader(
+            dataset.with_rows(rows.shortened(max_length), events), rows, config["eval_batch_size"]
+        )
         for rows in (valid, test)
     ]
     getLogger().info(

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from recbole_tema import distributed
-from recbole_tema.config import negatives_of
+from recbole_tema.config import UNSEEN, negatives_of
 from recbole_tema.data.loaders import CaseLoader, EvalBatch
 from recbole_tema.data.sequences import Ints, ranges
 from recbole_tema.evaluation.ranks import draw_candidates, rank_of_target
@@ -31,12 +31,12 @@ DOT_PRODUCT = frozenset(
 
 @dataclass(frozen=True)
 class TopItems:
-    """What a model recommends in a few cases, of all items of the target's domain.
+    """What a model recommends in a few cases, of the target's domain.
 
     Attributes:
         cases: (n,) case numbers.
         items: (n, k) item ids, best first; equal scores by item id. -1 where a domain has fewer.
-        ranks: (n,) float64, the target's rank among all items of its domain.
+        ranks: (n,) float64, the target's rank among the items that could be recommended.
     """
 
     cases: Ints
@@ -49,7 +49,7 @@ class CaseRanker:
 
     Args:
         loader: the cases.
-        modes: candidate modes, ``full`` or ``uniN``.
+        modes: candidate modes, ``full``, ``unseen`` or ``uniN``.
         seed: of the candidates; the same seed gives the same candidates on any machine.
     """
 
@@ -102,7 +102,7 @@ class CaseRanker:
     def top(self, model: Any, device: torch.device, cases: Ints, k: int) -> TopItems:
         """The ``k`` best items of the target's domain in each of ``cases`` (n,), a few of them.
 
-        Every process scores them all; of a model with sliced tables each scores its slice.
+        Where ``unseen`` is a mode, of those that are new to a history, else of all. Every process scores them all; of a model with sliced tables each scores its slice.
 
         Raises:
             ScoreError: a score is NaN.
@@ -118,16 +118,20 @@ class CaseRanker:
             if scorer:
                 scores = scores_of_all_slices(scorer, interaction, batch.domain, first, stop)
             else:
-                found = scores_in_domain(model, interaction, batch.domain, first, stop)
-                scores = (
-                    self._all_pairs(model, interaction, first, stop) if found is None else found
-                )
+                scores = scores_in_domain(model, interaction, batch.domain, first, stop)
+                if scores is None:
+                    scores = self._all_pairs(model, interaction, first, stop)
             targets = torch.from_numpy(self.loader.cases.targets[batch.cases]).to(device)
             own = scores.gather(1, (targets - first)[:, None]).squeeze(1)
             at = np.isin(cases, batch.cases)
-            ranks[at] = rank_of_target(scores, own, target_in_scores=True).cpu().numpy()
-            best = scores.sort(dim=1, descending=True, stable=True).indices[:, :k] + first
-            items[at, : best.shape[1]] = best.cpu().numpy()
+            new = torch.ones_like(scores, dtype=torch.bool)
+            if UNSEEN in self.modes:
+                new = self.loader.unseen(batch, first, stop).to(device)
+            ranks[at] = rank_of_target(scores, own, True, new).cpu().numpy()
+            hidden = scores.masked_fill(~new, -torch.inf)
+            best = hidden.sort(dim=1, descending=True, stable=True).indices[:, :k]
+            found = torch.where(new.gather(1, best), best + first, -1)
+            items[at, : best.shape[1]] = found.cpu().numpy()
         return TopItems(cases, items, ranks)
 
     def _ranks_of_batch(
@@ -145,7 +149,9 @@ class CaseRanker:
         ranks = {}
         for mode in self.modes:
             if mode not in self._sampled:
-                ranks[mode] = rank_of_target(scores, target_scores, target_in_scores=True)
+                unseen = mode == UNSEEN
+                new = self.loader.unseen(batch, first, stop).to(device) if unseen else None
+                ranks[mode] = rank_of_target(scores, target_scores, True, new)
                 continue
             items, valid = self._candidates(mode, batch, device)
             sampled = scores.gather(1, (items - first).clamp(min=0))

@@ -7,6 +7,7 @@ from recbole.data.interaction import Interaction
 from torch import Tensor
 from tqdm import tqdm
 
+from recbole_tema.config import UNSEEN
 from recbole_tema.data.loaders import CaseLoader
 from recbole_tema.distributed import sum_over_processes
 from recbole_tema.evaluation.ranks import rank_of_target
@@ -29,7 +30,8 @@ def ranks_by_slices(
 
     Args:
         loader: the cases.
-        sampled: for each mode its candidates; None: all items of the target's domain.
+        sampled: for each mode its candidates; None: all items of the target's domain, or where the
+            mode is ``unseen`` those that are new to a history.
         scorer: of the slice's items.
     """
     rivals = {mode: np.zeros(len(loader.cases)) for mode in sampled}
@@ -41,6 +43,8 @@ def ranks_by_slices(
         dist.all_reduce(of_targets)
         for mode, candidates in sampled.items():
             chosen, valid = scores, torch.ones_like(scores, dtype=torch.bool)
+            if mode == UNSEEN:
+                valid = loader.unseen(batch, first, stop).to(device)
             if candidates is not None:
                 items, counts = (each[batch.cases] for each in candidates)
                 drawn = torch.from_numpy(items.astype(np.int64)).to(device)
@@ -50,7 +54,7 @@ def ranks_by_slices(
             if chosen.shape[1]:
                 found = rank_of_target(chosen, of_targets[:, 0], False, valid)
                 rivals[mode][batch.cases] = found.cpu().numpy() - 1
-    # Among all items the target ties with itself.
+    # Where nothing is sampled the target ties with itself.
     return {
         mode: 1 + sum_over_processes(rivals[mode]) - (0.5 if sampled[mode] is None else 0)
         for mode in sampled

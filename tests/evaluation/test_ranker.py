@@ -100,6 +100,47 @@ def test_ranks_by_hand_count(loader, kind, batch_size):
     assert any(rank % 1 for rank in ranks["full"]), "ties are to be among the cases"
 
 
+HISTORIES = [
+    ("a", "f1 f2 k1 k2 f3"),
+    ("b", "f4 f4 k1 f5 f4"),  # what is bought again is a candidate all the same
+    ("c", "k3 f1 k3 f2 k1 k9"),
+    ("d", "k1 k2 k3 k4 k5 k6 k7 k8 k9 k9"),  # no other item of the domain is left
+]
+
+
+def new_to(history: list[str]) -> list[str]:
+    """The candidates beside the target of a case with this history, the target last."""
+    prefix, number = history[-1][0], {"f": 12, "k": 9}[history[-1][0]]
+    return sorted({f"{prefix}{n}" for n in range(1, number + 1)} - set(history))
+
+
+@pytest.mark.parametrize("kind", [Table, PairsOnly, OfDomain])
+@pytest.mark.parametrize("split", ["leave_one_out", PRE_SPLIT])
+@pytest.mark.parametrize("model", ["SASRec", "TEMA"])
+def test_what_a_history_holds_is_no_candidate_of_unseen(loader, tiny_dataset, kind, split, model):
+    histories = [(user, items.split()) for user, items in HISTORIES]
+    splits = {part: histories for part in ("train", "valid", "test")}
+    tiny = tiny_dataset(split=split, histories=histories, splits=splits)
+    # The history counts as a whole, however little of it the model reads.
+    test = loader(model, tiny, MAX_ITEM_LIST_LENGTH=1, eval_batch_size=3)
+    table = kind(test.dataset.user_num)
+    ranker = CaseRanker(test, ["unseen", "full"], seed=3)
+    ranks, best = ranker.ranks(table, CPU), ranker.top(table, CPU, np.arange(4), 6)
+    assert best.ranks.tolist() == ranks["unseen"].tolist()
+    ids = test.dataset.field2token_id["item_id"]
+    for case, user in enumerate(test.dataset.id2token("user_id", test.cases.users)):
+        history = dict(histories)[user]
+        scores = table.table[test.cases.users[case]].tolist()
+        target = ids[history[-1]]
+        others = [ids[item] for item in new_to(history)]
+        expected = naive_rank([scores[item] for item in others], scores[target])
+        assert ranks["unseen"][case] == expected
+        candidates = sorted([*others, target], key=lambda item: (-scores[item], item))[:6]
+        assert best.items[case].tolist() == candidates + [-1] * (6 - len(candidates))
+    assert ranks["unseen"].tolist() != ranks["full"].tolist()
+    assert ranks["unseen"][list(test.dataset.id2token("user_id", test.cases.users)).index("d")] == 1
+
+
 @pytest.mark.parametrize("modes", [["full"], ["uni4"], ["uni4", "full"], ["uni3", "uni4"]])
 def test_pairs_rank_like_whole_rows(loader, monkeypatch, modes):
     monkeypatch.setattr("recbole_tema.evaluation.ranker.PAIRS_AT_ONCE", 30)

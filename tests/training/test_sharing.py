@@ -25,7 +25,7 @@ from recbole_tema.training.run import train_and_rank
 from recbole_tema.training.sharing import SharedLoss, shareable
 from recbole_tema.training.trainer import trainer_class
 
-MODES = ["full", "uni4"]
+MODES = ["full", "uni4", "unseen"]
 EPOCHS = 2
 SMALL = {
     "MAX_ITEM_LIST_LENGTH": 5,

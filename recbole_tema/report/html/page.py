@@ -47,7 +47,7 @@ class Example:
 
     case: its number. kind: cold, rare or popular, of the target. history: the items just before the
     target, oldest first. top: of each model what it recommends, best first. rank: of each model the
-    target's rank among all items of its domain.
+    target's rank among all items that could be.
     """
 
     case: int
