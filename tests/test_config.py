@@ -215,7 +215,9 @@ def test_candidates_and_modes(configure, settings, test, valid):
     ],
 )
 def test_other_candidates_are_refused(configure, settings):
-    with pytest.raises(ValueError, match="candidates: expected full, unseen or uniN such as uni999"):
+    with pytest.raises(
+        ValueError, match="candidates: expected full, unseen or uniN such as uni999"
+    ):
         configure(**settings)
 
 

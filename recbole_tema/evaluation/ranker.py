@@ -102,7 +102,8 @@ class CaseRanker:
     def top(self, model: Any, device: torch.device, cases: Ints, k: int) -> TopItems:
         """The ``k`` best items of the target's domain in each of ``cases`` (n,), a few of them.
 
-        Where ``unseen`` is a mode, of those that are new to a history, else of all. Every process scores them all; of a model with sliced tables each scores its slice.
+        Where ``unseen`` is a mode, of those that are new to a history, else of all. Every process
+        scores them all; of a model with sliced tables each scores its slice.
 
         Raises:
             ScoreError: a score is NaN.
@@ -118,9 +119,10 @@ class CaseRanker:
             if scorer:
                 scores = scores_of_all_slices(scorer, interaction, batch.domain, first, stop)
             else:
-                scores = scores_in_domain(model, interaction, batch.domain, first, stop)
-                if scores is None:
-                    scores = self._all_pairs(model, interaction, first, stop)
+                found = scores_in_domain(model, interaction, batch.domain, first, stop)
+                scores = (
+                    self._all_pairs(model, interaction, first, stop) if found is None else found
+                )
             targets = torch.from_numpy(self.loader.cases.targets[batch.cases]).to(device)
             own = scores.gather(1, (targets - first)[:, None]).squeeze(1)
             at = np.isin(cases, batch.cases)
@@ -130,8 +132,8 @@ class CaseRanker:
             ranks[at] = rank_of_target(scores, own, True, new).cpu().numpy()
             hidden = scores.masked_fill(~new, -torch.inf)
             best = hidden.sort(dim=1, descending=True, stable=True).indices[:, :k]
-            found = torch.where(new.gather(1, best), best + first, -1)
-            items[at, : best.shape[1]] = found.cpu().numpy()
+            known = torch.where(new.gather(1, best), best + first, -1)
+            items[at, : best.shape[1]] = known.cpu().numpy()
         return TopItems(cases, items, ranks)
 
     def _ranks_of_batch(

@@ -119,7 +119,7 @@ def new_to(history: list[str]) -> list[str]:
 @pytest.mark.parametrize("model", ["SASRec", "TEMA"])
 def test_what_a_history_holds_is_no_candidate_of_unseen(loader, tiny_dataset, kind, split, model):
     histories = [(user, items.split()) for user, items in HISTORIES]
-    splits = {part: histories for part in ("train", "valid", "test")}
+    splits = dict.fromkeys(("train", "valid", "test"), histories)
     tiny = tiny_dataset(split=split, histories=histories, splits=splits)
     # The history counts as a whole, however little of it the model reads.
     test = loader(model, tiny, MAX_ITEM_LIST_LENGTH=1, eval_batch_size=3)
