@@ -64,7 +64,7 @@ def arguments(tiny):
         (["--candidates", "full,full"], "a mode is given twice"),
         (["--eval_args={'moed': 'full'}"], "eval_args: unknown keys ['moed']"),
         (["--config_files", "."], "directory"),
-        (["--candidates", "999"], "expected full or uniN such as uni999, got '999'"),
+        (["--candidates", "999"], "expected full, unseen or uniN such as uni999, got '999'"),
         (["--config_files", "missing.yaml"], "missing.yaml"),
         (["--model", "TEMA", "--fusion=late"], "fusion: expected one of"),
         (["--model", "TEMA", "--modalities=[]"], "modalities"),
