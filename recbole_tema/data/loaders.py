@@ -23,7 +23,6 @@ from recbole_tema.data.sequences import (
     Histories,
     Ints,
     Rows,
-    ranges,
     training_prefixes,
     training_windows,
 )
@@ -107,13 +106,11 @@ class CaseLoader:
 
         New is what its whole history does not hold, and its target even where that does.
         """
-        starts, stops = (each[batch.cases] for each in (self.whole.starts, self.whole.stops))
-        counts = stops - 1 - starts
-        rows = np.repeat(np.arange(len(counts)), counts)
-        items = self.whole.items[ranges(starts, counts)]
-        held = (items >= first) & (items < stop) & (items != self.whole.targets[batch.cases][rows])
-        new = torch.ones(len(counts), stop - first, dtype=torch.bool)
-        new[rows[held], items[held] - first] = False
+        items, _ = self.whole.inputs(batch.cases)
+        targets = self.whole.targets[batch.cases, None]
+        held = (items >= first) & (items < stop) & (items != targets)
+        new = torch.ones(len(items), stop - first, dtype=torch.bool)
+        new[held.nonzero()[0], items[held] - first] = False
         return new
 
     def _batch(self, cases: Ints) -> EvalBatch:

@@ -109,7 +109,7 @@ HISTORIES = [
 
 
 def new_to(history: list[str]) -> list[str]:
-    """The candidates beside the target of a case with this history, the target last."""
+    """The candidates beside the target, which is the last of ``history``."""
     prefix, number = history[-1][0], {"f": 12, "k": 9}[history[-1][0]]
     return sorted({f"{prefix}{n}" for n in range(1, number + 1)} - set(history))
 
