@@ -1,5 +1,6 @@
 """Cross-domain sequential recommendation on RecBole: LLM-EMF, TEMA-LLM and the baselines."""
 
+import importlib
 from typing import Any
 
 from recbole_tema._layout import checkout_root
@@ -14,21 +15,17 @@ if _root is not None and str(_root) not in __path__:
 
 def __getattr__(name: str) -> Any:
     # Lazy, so that `recbole-tema-data` does not pay for importing RecBole and torch.
-    if name == "run_recbole_tema":
-        from recbole_tema.compat import require_compatible_versions
+    module = {
+        "run_on_datasets": "recbole_tema.quick_start",
+        "run_recbole_tema": "recbole_tema.quick_start",
+        "tune_models": "recbole_tema.tuning",
+    }.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from recbole_tema.compat import require_compatible_versions
 
-        require_compatible_versions()
-        from recbole_tema.quick_start import run_recbole_tema
-
-        return run_recbole_tema
-    if name == "tune_models":
-        from recbole_tema.compat import require_compatible_versions
-
-        require_compatible_versions()
-        from recbole_tema.tuning import tune_models
-
-        return tune_models
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require_compatible_versions()
+    return getattr(importlib.import_module(module), name)
 
 
-__all__ = ["__version__", "run_recbole_tema", "tune_models"]
+__all__ = ["__version__", "run_on_datasets", "run_recbole_tema", "tune_models"]

@@ -27,6 +27,7 @@ Examples:
   recbole-tema --model TEMA
   recbole-tema --model TEMA,LLMEMF,SASRec,GRU4Rec,Pop --dataset food-kitchen
   recbole-tema --model TEMA,SASRec --dataset food-kitchen --seeds 1,2,3 --output results/seeds
+  recbole-tema --model TEMA,SASRec --dataset food-kitchen,arts-office --output results/both
   recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk
   recbole-tema --model SASRec --dataset food-kitchen --candidates full,uni999 --output results/fk \\
       --resume
@@ -58,8 +59,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--dataset",
-        help="folder below data_path, as recbole-tema-data build makes it (default: ml-100k, "
-        "made on first use from the MovieLens-100K files that come with RecBole)",
+        metavar="NAME,...",
+        help="folder below data_path, as recbole-tema-data build makes it, or several joined by "
+        "commas: one after the other, each into its folder below --output, with tables of all side "
+        "by side; settings of one of them stand in its NAME.yaml (default: ml-100k, made on first "
+        "use from the MovieLens-100K files that come with RecBole)",
     )
     add("--seeds", help="train every model with each of these, such as 1,2,3 (wins over --seed)")
     add(
@@ -144,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise ValueError(f"{' and '.join(chosen)}: one of them at a time")
             if arguments.tune and arguments.resume:
                 raise ValueError("--tune goes on by itself where it was stopped; drop --resume")
-            failed: dict[str, dict[int, str]] = {}
+            failed: dict[str, dict[str, dict[int, str]]] = {}
             run: dict[str, Any] = {
                 "model": arguments.model,
                 "dataset": arguments.dataset,
@@ -157,16 +161,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
                 tune_models(space=arguments.tune, trials=arguments.trials, **run)
             else:
-                from recbole_tema import run_recbole_tema
+                from recbole_tema import run_on_datasets
 
-                result = run_recbole_tema(
+                results = run_on_datasets(
                     resume=arguments.resume,
                     seeds=arguments.seeds,
                     ablation=arguments.ablation,
                     sweep=arguments.sweep,
                     **run,
                 )
-                failed = result["failed"]
+                failed = {dataset: each["failed"] for dataset, each in results.items()}
         except (ValueError, OSError, IncompatibleVersionError) as error:
             if str(settings.get("state", "")).upper() == "DEBUG":
                 raise
@@ -180,10 +184,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 command = _resuming(argv, output, more)
                 print(f"Every complete {kept} is kept. Go on with:\n  {command}", file=sys.stderr)
             return 128 + number
-    for model, reasons in failed.items():
-        for seed, reason in reasons.items():
-            print(f"recbole-tema: {model} with seed {seed} failed: {reason}", file=sys.stderr)
-    return 1 if failed else 0
+    for dataset, rows in failed.items():
+        where = f" on {dataset}" if len(failed) > 1 else ""
+        for row, reasons in rows.items():
+            for seed, reason in reasons.items():
+                message = f"{row} with seed {seed}{where} failed: {reason}"
+                print(f"recbole-tema: {message}", file=sys.stderr)
+    return 1 if any(failed.values()) else 0
 
 
 @contextmanager

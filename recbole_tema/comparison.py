@@ -27,14 +27,14 @@ def train_all(
     resume: bool,
     finished: Finished,
     failed: Callable[[Failures], None],
-    must_run: Collection[str] = (),
+    left_out: Mapping[str, str],
+    alone: bool,
 ) -> Failures:
     """Train and rank all rows (models with their settings) with the first seed, then with the next.
 
     What was begun by a run that is resumed comes first, so that a refusal to go on with it does not
-    come after hours. A row that cannot be run on this data is found before any is trained. A run
-    that raises one of ``FAILURES`` is reported and left out. With several processes only the first
-    kind of failure is: what is raised in training ends them all, as each waits for the others.
+    come after hours. A run that raises one of ``FAILURES`` is reported and left out. With several
+    processes none is: what is raised in training ends them all, as each waits for the others.
 
     Args:
         configs: by the row's label.
@@ -44,23 +44,18 @@ def train_all(
             failed ones tried again.
         finished: called with label, configuration, data and outcome after each run.
         failed: called with all failures so far after each.
-        must_run: labels of those that are not left out where they cannot be run.
+        left_out: rows that cannot be run, and why; see :func:`impossible_rows`.
+        alone: whether there is a single run to do, so that its failure is raised.
 
     Raises:
-        ValueError, RuntimeError, OSError: of the first row, where none can be run; of the only run,
-            where it is one.
-        ValueError: one of ``must_run`` cannot be run.
+        ValueError, RuntimeError, OSError: of a run that is alone.
         CannotGoOnError: what was begun does not fit, or is damaged.
         OSError: there is no room left to write, which would end every other run too.
     """
-    runs = [(label, seed) for seed in seeds for label in configs]
-    alone = len(runs) == 1
-    failures: Failures = {}
-    if not alone:
-        for label, reason in _impossible(configs, must_run).items():
-            failures[label] = dict.fromkeys(seeds, reason)
-            failed(failures)
-        runs = [(label, seed) for label, seed in runs if label not in failures]
+    failures: Failures = {label: dict.fromkeys(seeds, why) for label, why in left_out.items()}
+    if failures:
+        failed(failures)
+    runs = [(label, seed) for seed in seeds for label in configs if label not in failures]
     runs.sort(key=lambda run: not (resume and from_first(checkpoints.files(*run).last.exists())))
     # Where one of several processes fails nobody knows how far the others are.
     caught = () if alone or world_size() > 1 else FAILURES
@@ -84,8 +79,19 @@ def train_all(
     return failures
 
 
-def _impossible(configs: Mapping[str, TEMAConfig], must_run: Collection[str]) -> dict[str, str]:
-    """Why each row that cannot be run cannot; raises the error of the first if none can."""
+def impossible_rows(
+    configs: Mapping[str, TEMAConfig], must_run: Collection[str] = ()
+) -> dict[str, str]:
+    """Which rows cannot be run on their data, found before any is trained, and why.
+
+    Args:
+        configs: by the row's label.
+        must_run: labels of those that are not left out.
+
+    Raises:
+        ValueError, RuntimeError, OSError: of the first row, where none can be run.
+        ValueError: one of ``must_run`` cannot be run.
+    """
     found: dict[str, str] = {}
     errors: list[Exception] = []
     # What settings and data do not allow, all processes find alike; not so other errors.

@@ -288,3 +288,19 @@ def lasting_config_of(one_thread: None) -> Callable[..., Any]:
 def tiny(tiny_dataset, in_tmp, one_thread):
     """The tiny data set for a run by the command."""
     return tiny_dataset()
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The (model, seed) of every run that is trained, gone on with or ranked again."""
+    from recbole_tema import comparison
+    from recbole_tema.training.run import train_and_rank
+
+    done = []
+
+    def counting(config, *arguments):
+        done.append((config["model"], config["seed"]))
+        return train_and_rank(config, *arguments)
+
+    monkeypatch.setattr(comparison, "train_and_rank", counting)
+    return done

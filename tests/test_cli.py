@@ -226,7 +226,7 @@ def test_each_model_logs_to_a_file_of_its_own(arguments):
 
 
 def test_a_built_in_data_set_is_made_on_first_use(arguments, tiny, monkeypatch):
-    from recbole_tema import quick_start
+    from recbole_tema import asked
 
     made = []
     hidden = tiny.files.folder.rename(tiny.files.folder.parent / "hidden")
@@ -235,7 +235,7 @@ def test_a_built_in_data_set_is_made_on_first_use(arguments, tiny, monkeypatch):
         made.append(data_path)
         return hidden.rename(data_path / "tiny")
 
-    monkeypatch.setitem(quick_start.BUILT_IN, "tiny", build)
+    monkeypatch.setitem(asked.BUILT_IN, "tiny", build)
     for _ in range(2):
         assert main([*arguments, "--model", "Pop"]) == 0
     assert made == [Path("dataset")]

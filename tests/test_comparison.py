@@ -1,9 +1,7 @@
 """Several models with several seeds: stopped, failing, and as one after the other."""
 
-import csv
 import json
 import os
-import re
 import shutil
 import signal
 from pathlib import Path
@@ -17,55 +15,9 @@ from recbole_tema import comparison, run_recbole_tema
 from recbole_tema.cli import main
 from recbole_tema.report import read_metrics, read_ranks
 from recbole_tema.training.run import train_and_rank
+from tests.runs import QUICK, contents, failing, rows_of
 
-QUICK = [
-    *("--dataset", "tiny", "--candidates", "uni4", "--epochs=2", "--train_batch_size=32"),
-    *("--show_progress=false", "--MAX_ITEM_LIST_LENGTH=5", "--gpu_id=", "--n_negatives=4"),
-    "--learning_rate=0.01",
-]
 THREE = [*QUICK, "--model", "SASRec,Pop,TEMA", "--seeds", "3,1"]
-WITH_TIMES = {"timing.json", "cost.md", "cost.csv", "cost.tex", "report.html"}
-
-
-def contents(folder):
-    """The files of a folder by name, without times and the settings that made them."""
-    files = {path.name: path for path in Path(folder).iterdir() if path.is_file()}
-    found = {name: path.read_bytes() for name, path in files.items() if name not in WITH_TIMES}
-    page = files["report.html"].read_text(encoding="utf-8")
-    for section in ("cost", "setup"):
-        page, cut = re.subn(
-            f'<section aria-labelledby="{section}">.*?</section>', "", page, flags=re.S
-        )
-        assert cut == 1
-    return {**found, "report.html": page}
-
-
-def rows_of(path):
-    return list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines()))
-
-
-@pytest.fixture
-def trained(monkeypatch):
-    """The (model, seed) of every run that is trained, gone on with or ranked again."""
-    done = []
-
-    def counting(config, *arguments):
-        done.append((config["model"], config["seed"]))
-        return train_and_rank(config, *arguments)
-
-    monkeypatch.setattr(comparison, "train_and_rank", counting)
-    return done
-
-
-def failing(monkeypatch, *wanted, error=None):
-    """Let the training of these (model, seed) raise."""
-
-    def train(config, *arguments):
-        if (config["model"], config["seed"]) in wanted:
-            raise error or RuntimeError("the loss is NaN")
-        return train_and_rank(config, *arguments)
-
-    monkeypatch.setattr(comparison, "train_and_rank", train)
 
 
 def test_all_models_with_all_seeds(tiny, trained):

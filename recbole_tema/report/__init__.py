@@ -16,7 +16,12 @@ from recbole_tema.report.results import (
     write_timing,
 )
 from recbole_tema.report.significance import PairedTest, paired_tests
-from recbole_tema.report.tables import Table, tables_of_metrics, tables_of_results
+from recbole_tema.report.tables import (
+    Table,
+    side_by_side,
+    tables_of_metrics,
+    tables_of_results,
+)
 
 __all__ = [
     "Cases",
@@ -28,6 +33,7 @@ __all__ = [
     "paired_tests",
     "read_metrics",
     "read_ranks",
+    "side_by_side",
     "tables_of_metrics",
     "tables_of_results",
     "to_text",

@@ -181,7 +181,7 @@ def _to_csv(table: Table, rows: Sequence[Changed], found: Sequence[Difference]) 
         numbers = [table.mean[i, j, k], table.std[i, j, k]]
         line = [table.candidates, rows[i].label, rows[i].full, rows[i].what or "", domain, metric]
         line += ["" if np.isnan(number) else repr(float(number)) for number in numbers]
-        line.append(str(table.seeds[i]))
+        line.append(str(table.seeds[i, j]))
         each = by_place.get((rows[i].label, domain, metric))
         if each:
             percent = "" if np.isnan(each.percent) else repr(each.percent)

@@ -93,7 +93,7 @@ def to_csv(table: Table) -> str:
     for i, j, k in np.ndindex(table.mean.shape):
         names = table.candidates, table.models[i], table.domains[j], table.metrics[k]
         mean, std = number(table.mean[i, j, k]), number(table.std[i, j, k])
-        writer.writerow([*names, mean, std, table.seeds[i]])
+        writer.writerow([*names, mean, std, table.seeds[i, j]])
     return text.getvalue()
 
 
@@ -197,7 +197,7 @@ def _latex_last(text: str) -> str:
 
 def caption_of(table: Table, best: str, second: str = "") -> str:
     """What a table holds, and how its best and second values are marked."""
-    counts = sorted(set(table.seeds))
+    counts = np.unique(table.seeds[table.seeds > 0]).tolist()
     parts = [f"Candidates: {table.candidates}"]
     if counts != [1]:
         parts.append(f"mean ± std over {'–'.join(map(str, counts))} seeds")

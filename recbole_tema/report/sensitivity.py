@@ -139,7 +139,7 @@ def _to_csv(table: Table, sweep: Sweep, points: Sequence[Point]) -> str:
         line = [table.candidates, point.model, sweep.key, value_text(point.value)]
         line += [str(point.given), table.domains[j], table.metrics[k]]
         line += ["" if np.isnan(number) else repr(float(number)) for number in numbers]
-        writer.writerow([*line, table.seeds[i]])
+        writer.writerow([*line, table.seeds[i, j]])
     return text.getvalue()
 
 

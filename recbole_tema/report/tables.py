@@ -1,14 +1,16 @@
 """Comparison tables: a row for each model, a column for each domain and metric.
 
-One table a candidates mode; ``rendering`` writes them.
+One table a candidates mode, of one data set or of several side by side; ``rendering`` writes them.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from recbole_tema.evaluation.metrics import TOPK
+from recbole_tema.formats import ALL_DOMAINS
 from recbole_tema.report.results import DomainMetrics, RunResult, metrics_of_results
 from recbole_tema.report.significance import PairedTest, paired_tests
 
@@ -22,8 +24,8 @@ class Table:
     """Means and spreads over seeds of every model under one candidates mode.
 
     mean, std: float64, shape (models, domains, metrics). A mean is NaN where a domain has no cases;
-    a std (ddof = 1) is NaN for a model with one seed. seeds: the number of each model's seeds.
-    tests: what is known about the best of each column.
+    a std (ddof = 1) is NaN for a model with one seed. seeds: int, shape (models, domains), how many
+    there are. tests: what is known about the best of each column.
     """
 
     candidates: str
@@ -32,7 +34,7 @@ class Table:
     metrics: tuple[str, ...]
     mean: np.ndarray
     std: np.ndarray
-    seeds: tuple[int, ...]
+    seeds: np.ndarray
     tests: tuple[PairedTest, ...] = ()
 
     def best(self) -> np.ndarray:
@@ -71,7 +73,7 @@ class Table:
             models=tuple(chosen),
             mean=self.mean[at],
             std=self.std[at],
-            seeds=tuple(self.seeds[index] for index in at),
+            seeds=self.seeds[at],
             tests=(),
         )
 
@@ -112,6 +114,78 @@ def tables_of_metrics(
     return [_table(metrics, mode) for mode in modes]
 
 
+def side_by_side(tables: Mapping[str, Sequence[Table]]) -> list[Table]:
+    """For each candidates mode one table of several data sets: the domains of all of them.
+
+    Tests stay those of each data set's own table. ``all``, which stands for all cases of one data
+    set, is left out.
+
+    Args:
+        tables: by data set. They have the same metrics.
+
+    Returns:
+        Tables in which a domain is called as it is, or ``DATASET: DOMAIN`` where two data sets have
+        one of that name; a model that a data set has no row of has NaN there.
+    """
+    count = Counter(domain for each in tables.values() for domain in each[0].domains)
+    modes = dict.fromkeys(table.candidates for each in tables.values() for table in each)
+    found = []
+    for mode in modes:
+        parts = {
+            dataset: table
+            for dataset, each in tables.items()
+            for table in each
+            if table.candidates == mode
+        }
+        models = tuple(dict.fromkeys(model for part in parts.values() for model in part.models))
+        renamed = [
+            _of_models(part, models, dataset, {name for name in count if count[name] > 1})
+            for dataset, part in parts.items()
+        ]
+        found.append(
+            replace(
+                renamed[0],
+                domains=tuple(name for part in renamed for name in part.domains),
+                mean=np.concatenate([part.mean for part in renamed], axis=1),
+                std=np.concatenate([part.std for part in renamed], axis=1),
+                seeds=np.concatenate([part.seeds for part in renamed], axis=1),
+                tests=tuple(test for part in renamed for test in part.tests),
+            )
+        )
+    return found
+
+
+def _of_models(table: Table, models: tuple[str, ...], dataset: str, shared: set[str]) -> Table:
+    """The domains of one data set with a row for each of ``models``, NaN and no seeds for others.
+
+    shared: names of domains that want the data set's before them.
+    """
+    kept = [j for j, domain in enumerate(table.domains) if domain != ALL_DOMAINS]
+    at = [models.index(model) for model in table.models]
+    names = {
+        domain: f"{dataset}: {domain}" if domain in shared else domain for domain in table.domains
+    }
+
+    def filled(values: np.ndarray, absent: float) -> np.ndarray:
+        whole = np.full((len(models), len(kept), *values.shape[2:]), absent, dtype=values.dtype)
+        whole[at] = values[:, kept]
+        return whole
+
+    return replace(
+        table,
+        models=models,
+        domains=tuple(names[table.domains[j]] for j in kept),
+        mean=filled(table.mean, np.nan),
+        std=filled(table.std, np.nan),
+        seeds=filled(table.seeds, 0),
+        tests=tuple(
+            replace(test, domain=names[test.domain])
+            for test in table.tests
+            if test.domain != ALL_DOMAINS
+        ),
+    )
+
+
 def _table(metrics: Mapping[str, Mapping[int, Mapping[str, DomainMetrics]]], mode: str) -> Table:
     runs = {
         model: [run[mode] for run in seeds.values() if mode in run]
@@ -138,7 +212,7 @@ def _table(metrics: Mapping[str, Mapping[int, Mapping[str, DomainMetrics]]], mod
         metrics=names,
         mean=np.array(mean),
         std=np.array(std),
-        seeds=tuple(map(len, runs.values())),
+        seeds=np.repeat([[len(seeds)] for seeds in runs.values()], len(domains), axis=1),
     )
 
 

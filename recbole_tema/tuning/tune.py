@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recbole_tema import distributed
+from recbole_tema.asked import config_of, dataset_names, settings_in
 from recbole_tema.comparison import log_to_own_file
 from recbole_tema.config import TEMAConfig, given_settings, plain_settings
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.loaders import data_preparation
 from recbole_tema.dataset_tools.build.movielens import NAME as ML_100K
 from recbole_tema.launch import ProcessSettings
-from recbole_tema.quick_start import config_of, settings_in
 from recbole_tema.rows import model_names
 from recbole_tema.training.resume import FREE
 from recbole_tema.training.run import best_epoch, train
@@ -80,7 +80,13 @@ def tune_models(
             "several times, and they share the trials"
         )
     names = model_names(model or given.get("model") or "TEMA")
-    dataset = str(dataset or given.get("dataset") or ML_100K)
+    datasets = dataset_names(dataset or given.get("dataset") or ML_100K)
+    if len(datasets) > 1:
+        raise ValueError(
+            f"dataset: --tune searches on one data set, got {', '.join(datasets)}; give each a "
+            "command of its own"
+        )
+    dataset = datasets[0]
     folder = Path(output) if output else Path("results") / f"tune-{dataset}"
     spaces = {name: read_space(space_file(str(space), name)) for name in names}
     files = config_file_list or []

@@ -18,7 +18,7 @@ from recbole_tema.report.rendering import (
 )
 from recbole_tema.report.results import Cases, RunResult
 from recbole_tema.report.significance import PairedTest, paired_tests
-from recbole_tema.report.tables import tables_of_metrics, tables_of_results
+from recbole_tema.report.tables import side_by_side, tables_of_metrics, tables_of_results
 
 
 def metrics(values, mode="uni999"):
@@ -92,7 +92,7 @@ def test_mean_and_std_over_seeds():
     found = table({"TEMA": [[0.1, 0.2, 0.3, 0.4], [0.2, 0.2, 0.3, 0.4], [0.6, 0.2, 0.3, 0.4]]})
     assert found.mean[0, 0, 0] == pytest.approx(0.3)
     assert found.std[0, 0, 0] == pytest.approx(statistics.stdev([0.1, 0.2, 0.6]))
-    assert found.seeds == (3,)
+    assert found.seeds.tolist() == [[3, 3]]
     text = to_markdown(found)
     assert "mean ± std over 3 seeds" in text
     assert "0.3000 ± 0.2646" in text
@@ -101,7 +101,7 @@ def test_mean_and_std_over_seeds():
 
 def test_models_with_one_seed_beside_models_with_several():
     found = table({"TEMA": [[0.1, 0.2, 0.3, 0.4], [0.3, 0.2, 0.3, 0.4]], "Pop": [[0.1] * 4]})
-    assert found.seeds == (2, 1)
+    assert found.seeds.tolist() == [[2, 2], [1, 1]]
     assert np.isnan(found.std[1]).all()
     assert not np.isnan(found.std[0]).any()
     assert "over 1–2 seeds" in to_markdown(found)
@@ -253,3 +253,60 @@ def test_files(tmp_path):
     assert paths[2].read_text(encoding="utf-8") == to_latex(table(TWO))
     (tests,) = write_tables(tmp_path, [replace(table(TWO), tests=(paired(0.5),))])[3:]
     assert tests.name == "tests_uni999.csv"
+
+
+# ---- several data sets -----------------------------------------------------------------------
+
+
+def of_domains(values, mode="uni999"):
+    """{model: {domain: [mrr of each seed]}} as the table of one data set; ``all`` is 9 for each."""
+    tree = {
+        model: {
+            seed: {mode: {**{d: {"mrr": by[d][seed]} for d in by}, "all": {"mrr": 9.0}}}
+            for seed in range(len(next(iter(by.values()))))
+        }
+        for model, by in values.items()
+    }
+    (only,) = tables_of_metrics(tree)
+    return only
+
+
+def test_data_sets_side_by_side():
+    first = of_domains(
+        {"TEMA": {"food": [0.2, 0.4], "office": [0.1, 0.1]}, "BPR": {"food": [0.5], "office": [0]}}
+    )
+    second = of_domains(
+        {"TEMA": {"arts": [0.3], "office": [0.2]}, "Pop": {"arts": [0.1], "office": [0.6]}}
+    )
+    tests = [
+        PairedTest(domain, "mrr", "TEMA", "Pop", 0.2, 0.001, 0.004, 8, 7)
+        for domain in ("arts", "all")
+    ]
+    (found,) = side_by_side({"fo": [first], "ao": [replace(second, tests=tuple(tests))]})
+    assert found.models == ("TEMA", "BPR", "Pop")
+    assert found.domains == ("food", "fo: office", "arts", "ao: office")
+    nan = math.nan
+    np.testing.assert_allclose(
+        found.mean[..., 0], [[0.3, 0.1, 0.3, 0.2], [0.5, 0, nan, nan], [nan, nan, 0.1, 0.6]]
+    )
+    spread = statistics.stdev([0.2, 0.4])
+    np.testing.assert_allclose(found.std[0, :, 0], [spread, 0, nan, nan])
+    assert found.seeds.tolist() == [[2, 2, 1, 1], [1, 1, 0, 0], [0, 0, 1, 1]]
+    caption, _, *lines = to_markdown(found).splitlines()
+    assert caption.startswith("Candidates: uni999; mean ± std over 1–2 seeds; best in bold")
+    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]] == [
+        ["TEMA", "<u>0.3000 ± 0.1414</u>", "**0.1000 ± 0.0000**", "**0.3000**‡", "<u>0.2000</u>"],
+        ["BPR", "**0.5000**", "<u>0.0000</u>", "–", "–"],
+        ["Pop", "–", "–", "<u>0.1000</u>", "**0.6000**"],
+    ]
+
+
+def test_a_candidates_mode_that_one_data_set_has():
+    first = of_domains({"Pop": {"food": [0.2]}})
+    second = of_domains({"Pop": {"arts": [0.3]}}, mode="full")
+    found = side_by_side({"fo": [first], "ao": [second]})
+    assert [(table.candidates, table.domains) for table in found] == [
+        ("uni999", ("food",)),
+        ("full", ("arts",)),
+    ]
+    assert side_by_side({}) == []

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import recbole_tema
-from recbole_tema import comparison, quick_start
+from recbole_tema import comparison, run_recbole_tema
 from recbole_tema.cli import main
 
 ROOT = Path(recbole_tema.__file__).parents[1]
@@ -222,7 +222,7 @@ def test_a_library_call_gets_a_keyboard_interrupt_and_keeps_its_handlers(folder,
     monkeypatch.setattr(comparison, "train_and_rank", interrupt)
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt, match=r"output='mine', resume=True"):
-        quick_start.run_recbole_tema("Pop", "tiny", config_dict={"gpu_id": ""}, output="mine")
+        run_recbole_tema("Pop", "tiny", config_dict={"gpu_id": ""}, output="mine")
     assert handlers == [before]
 
 

@@ -20,9 +20,8 @@ from recbole_tema.report.tables import Table
 def table(mean, std, domains):
     mean, std = np.array(mean), np.array(std)
     models = tuple(f"M{i}" for i in range(len(mean)))
-    return Table(
-        "full", models, domains, ("mrr",), mean[..., None], std[..., None], (2,) * len(mean)
-    )
+    seeds = np.full(mean.shape, 2)
+    return Table("full", models, domains, ("mrr",), mean[..., None], std[..., None], seeds)
 
 
 def test_no_two_models_look_alike():

@@ -1,0 +1,185 @@
+"""What a run was asked for, by arguments and property files: rows, data sets, settings, seeds."""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from recbole.utils import get_local_time
+
+from recbole_tema.config import TEMAConfig, parse_value, property_file
+from recbole_tema.dataset_tools.build.movielens import NAME as ML_100K
+from recbole_tema.dataset_tools.build.movielens import build_ml100k
+from recbole_tema.distributed import barrier, from_first, is_first
+from recbole_tema.formats import file_name_of
+from recbole_tema.launch import ProcessSettings
+from recbole_tema.rows import Row, agreed, rows_of
+from recbole_tema.rows.ablation import ablated
+from recbole_tema.rows.comparison import Comparison, plain
+from recbole_tema.rows.sweep import Values, sweep_values, swept
+
+# Data sets that are made on first use, from files that an installed library brings.
+BUILT_IN: dict[str, Callable[[Path], Path]] = {ML_100K: build_ml100k}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """See :func:`recbole_tema.run_recbole_tema` and :func:`recbole_tema.run_on_datasets`."""
+
+    rows: list[Row]
+    datasets: list[str]
+    files: list[str]
+    settings: dict[str, Any]
+    seeds: list[int] | None
+    ablation: bool | str | Path
+    sweep: Values | None
+    output: Path | None
+    resume: bool
+    processes: ProcessSettings
+    checkpoint_dir: str | None
+
+    @classmethod
+    def of(
+        cls,
+        model: str | Sequence[str] | None = None,
+        dataset: str | Sequence[str] | None = None,
+        config_file_list: list[str] | None = None,
+        config_dict: dict[str, Any] | None = None,
+        output: str | Path | None = None,
+        resume: bool = False,
+        seeds: str | int | Sequence[int] | None = None,
+        ablation: bool | str | Path = False,
+        sweep: str | Sequence[str] | Mapping[str, Sequence[Any]] | None = None,
+    ) -> "Asked":
+        """The arguments, and what files say in place of those left out.
+
+        Raises:
+            ValueError: arguments that are wrong, or do not go together.
+            OSError: a file could not be read.
+        """
+        if resume and not output:
+            raise ValueError("--resume goes on with the run in a folder: give it with --output DIR")
+        if ablation is not False and sweep is not None:
+            raise ValueError("--ablation and --sweep: one of them at a time")
+        files, settings = config_file_list or [], config_dict or {}
+        for_all = {**settings_in(files), **settings}
+        rows = rows_of(model or for_all.get("model") or "TEMA")
+        given = {row.label: {**for_all, **_settings_of(row), **settings} for row in rows}
+        datasets = dataset_names(dataset or agreed("dataset", given) or ML_100K)
+        seeds = agreed("seeds", given) if seeds is None else seeds
+        processes = {key: agreed(key, given) for key in ProcessSettings.__dataclass_fields__}
+        return cls(
+            rows,
+            datasets,
+            files,
+            settings,
+            seeds=None if seeds is None else seeds_in(seeds),
+            ablation=ablation,
+            sweep=None if sweep is None else sweep_values(sweep),
+            output=Path(output) if output else None,
+            resume=resume,
+            processes=ProcessSettings.of(processes),
+            checkpoint_dir=agreed("checkpoint_dir", given),
+        )
+
+    def folder(self) -> Path:
+        """Where the results go; by default named after the time."""
+        if self.output:
+            return self.output
+        kind = (
+            ["ablation"]
+            if self.ablation is not False
+            else [f"sweep-{key}" for key in self.sweep or ()]
+        )
+        names = [file_name_of(row.label) for row in self.rows]
+        return Path("results") / "-".join([*self.datasets, *names, *kind, get_local_time()])
+
+    def folders(self, folder: Path) -> dict[str, Path]:
+        """Where those of each data set go: into ``folder``, or below it where there are several."""
+        if len(self.datasets) == 1:
+            return {self.datasets[0]: folder}
+        return {dataset: folder / dataset for dataset in self.datasets}
+
+    def comparison(self, dataset: str) -> Comparison:
+        """The rows with their configurations, those of an ablation or a sweep among them."""
+
+        def configure(row: Row) -> TEMAConfig:
+            settings = {**self.settings, **row.settings}
+            return config_of(row.model, dataset, [*self.files, *row.files], settings)
+
+        if self.ablation is not False:
+            return ablated(self.rows, self.ablation, configure)
+        if self.sweep is not None:
+            return swept(self.rows, self.sweep, configure)
+        return plain(self.rows, configure)
+
+
+def settings_in(files: list[str]) -> dict[str, Any]:
+    """What property files say, later ones over earlier ones; TEMAConfig reports broken ones."""
+    settings: dict[str, Any] = {}
+    for file in files:
+        text = Path(property_file(file)).read_text(encoding="utf-8")
+        with contextlib.suppress(yaml.YAMLError):
+            content = yaml.safe_load(text)
+            settings.update(content if isinstance(content, dict) else {})
+    return settings
+
+
+def _settings_of(row: Row) -> dict[str, Any]:
+    """What a row's own files say, which are files of its model."""
+    found = settings_in(list(row.files))
+    if found.setdefault("model", row.model) != row.model:
+        raise ValueError(
+            f"model: {row.label}: {' and '.join(row.files)} are settings of {found['model']}, not "
+            f"of {row.model}"
+        )
+    return found
+
+
+def dataset_names(datasets: str | Sequence[str]) -> list[str]:
+    """Those that ``--dataset`` names, joined by commas, or a list of them.
+
+    Raises:
+        ValueError: none, or one twice.
+    """
+    texts = datasets.split(",") if isinstance(datasets, str) else list(map(str, datasets))
+    names = [text.strip() for text in texts if text.strip()]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(
+            f"dataset: expected different names, such as food-kitchen,arts-office; got {datasets!r}"
+        )
+    return names
+
+
+def seeds_in(seeds: Any) -> list[int]:
+    """Different seeds, of a text, a number or several."""
+    value = parse_value(seeds)
+    numbers = list(value) if isinstance(value, (list, tuple)) else [value]
+    right = all(type(number) is int and 0 <= number < 1 << 32 for number in numbers)
+    if not numbers or not right or len(set(numbers)) < len(numbers):
+        raise ValueError(
+            f"seeds: expected different whole numbers from 0 to 4294967295, such as 1,2,3; got "
+            f"{seeds!r}"
+        )
+    return numbers
+
+
+def config_of(
+    name: str,
+    dataset: str,
+    config_file_list: list[str] | None,
+    config_dict: dict[str, Any] | None,
+) -> TEMAConfig:
+    """The configuration of one model; a built-in data set that is not there yet is made."""
+    config = TEMAConfig(name, dataset, config_file_list, config_dict)
+    folder = Path(config["data_path"])
+    if dataset in BUILT_IN and from_first(not folder.exists()):
+        if is_first():
+            print(f"building {dataset} in {folder}")
+            BUILT_IN[dataset](folder.parent)
+        barrier()
+        # Once more, as the data set brought properties of its own.
+        config = TEMAConfig(name, dataset, config_file_list, config_dict)
+    return config

@@ -1,0 +1,143 @@
+"""All that is asked for: looked at as a whole, then trained one data set after the other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recbole_tema.asked import Asked, seeds_in
+from recbole_tema.comparison import impossible_rows, train_all
+from recbole_tema.distributed import barrier, from_first, is_first, process_group
+from recbole_tema.outcome import Outcome
+from recbole_tema.report import (
+    Table,
+    metrics_of_results,
+    side_by_side,
+    to_text,
+    write_comparison_plot,
+    write_tables,
+)
+from recbole_tema.rows import check_alike
+from recbole_tema.rows.comparison import Comparison
+from recbole_tema.training.resume import RunCheckpoints
+
+
+def run_asked(asked: Asked, folder: Path) -> dict[str, dict[str, Any]]:
+    """What :func:`recbole_tema.run_on_datasets` does, in each of the processes that share it.
+
+    The first one writes to ``folder`` and prints.
+    """
+    with process_group():
+        folder = from_first(folder)
+        prepared = _prepare(asked, folder)
+        barrier()  # until all have looked, before the first one writes
+        found: dict[str, dict[str, Any]] = {}
+        tables: dict[str, list[Table]] = {}
+        for dataset, each in prepared.items():
+            found[dataset], of_dataset = _train_and_report(each)
+            if of_dataset:
+                tables[dataset] = of_dataset
+            if is_first() and len(prepared) > 1:
+                _write_side_by_side(folder, tables, last=len(found) == len(prepared))
+        return found
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What is to be trained on one data set, after all that can be known beforehand was looked at.
+
+    left_out: rows that cannot be run, and why. alone: whether this is one run, and all there is.
+    """
+
+    comparison: Comparison
+    seeds: list[int]
+    folder: Path
+    checkpoints: RunCheckpoints
+    resume: bool
+    left_out: dict[str, str]
+    alone: bool
+
+
+def _prepare(asked: Asked, folder: Path) -> dict[str, _Prepared]:
+    """By data set what is to be trained. Raises what would end a run before it has begun."""
+    comparisons = {dataset: asked.comparison(dataset) for dataset in asked.datasets}
+    topk: dict[str, Any] = {}
+    for dataset, comparison in comparisons.items():
+        check_alike(comparison.configs, seeds_given=asked.seeds is not None)
+        topk[dataset] = next(iter(comparison.configs.values()))["topk"]
+        if topk[dataset] != topk[asked.datasets[0]]:
+            raise ValueError(
+                f"topk: {topk[dataset]!r} on {dataset}, but {topk[asked.datasets[0]]!r} on "
+                f"{asked.datasets[0]}; their tables stand side by side: give it with --topk"
+            )
+    folders = asked.folders(folder)
+    checkpoints = {name: RunCheckpoints(folders[name], asked.checkpoint_dir) for name in folders}
+    begun = [name for name in folders if checkpoints[name].can_go_on()]
+    prepared = {}
+    for dataset, comparison in comparisons.items():
+        configs = comparison.configs
+        seeds = asked.seeds or seeds_in(next(iter(configs.values()))["seed"])
+        # Where none was begun, the first one says so.
+        resume = asked.resume and (dataset in begun or not begun)
+        for config in configs.values():
+            # Else RecBole's trainers make saved/.
+            config["checkpoint_dir"] = str(checkpoints[dataset].folder)
+        runs = [(label, seed) for label in configs for seed in seeds]
+        checkpoints[dataset].check(runs, resume)
+        alone = len(runs) == len(comparisons) == 1
+        prepared[dataset] = _Prepared(
+            comparison,
+            seeds,
+            folders[dataset],
+            checkpoints[dataset],
+            resume,
+            left_out={} if alone else impossible_rows(configs, comparison.must_run),
+            alone=alone,
+        )
+    return prepared
+
+
+def _train_and_report(prepared: _Prepared) -> tuple[dict[str, Any], list[Table]]:
+    """What :func:`run_recbole_tema` returns, and the tables."""
+    comparison, folder, seeds = prepared.comparison, prepared.folder, prepared.seeds
+    configs, checkpoints = comparison.configs, prepared.checkpoints
+    if is_first():
+        folder.mkdir(parents=True, exist_ok=True)
+    outcome = Outcome(folder, list(configs), seeds, comparison.more)
+    failures = train_all(
+        configs,
+        seeds,
+        checkpoints,
+        prepared.resume,
+        outcome.add,
+        outcome.note_failures,
+        prepared.left_out,
+        prepared.alone,
+    )
+    outcome.note_failures(failures)  # where none is left, those of an earlier attempt go
+    if is_first():
+        if not failures:
+            checkpoints.finish()
+        for table in outcome.tables:
+            print(f"\n{to_text(table)}")
+        print(f"\nResults: {folder}")
+    topk = next(iter(configs.values()))["topk"]
+    found = {
+        "metrics": metrics_of_results(outcome.results, topk),
+        "output": folder,
+        "checkpoints": outcome.checkpoints,
+        "failed": failures,
+    }
+    return found, outcome.tables
+
+
+def _write_side_by_side(folder: Path, tables: Mapping[str, list[Table]], last: bool) -> None:
+    """Tables and pictures of all data sets so far; after the last one they are printed too."""
+    joined = side_by_side(tables)
+    write_tables(folder, joined)
+    for table in joined:
+        write_comparison_plot(folder, table)
+        if last:
+            print(f"\n{to_text(table)}")
+    if last:
+        print(f"\nResults: {folder}")
