@@ -111,12 +111,16 @@ class TEMAConfig(Config):
         data_path = self.external_config_dict.get(
             "data_path", self.internal_config_dict["data_path"]
         )
-        for file in (
-            ours / "overall.yaml",
-            ours / "model" / f"{model}.yaml",
+        self._load_defaults(ours / "overall.yaml", ours / "model" / f"{model}.yaml")
+        self._keys_of_model = frozenset(self.internal_config_dict)
+        self._load_defaults(
             ours / "dataset" / f"{dataset}.yaml",
             DatasetFiles(Path(data_path) / dataset).properties,
-        ):
+        )
+
+    def _load_defaults(self, *files: Path) -> None:
+        """Those of the files that there are, later ones over earlier ones."""
+        for file in files:
             if file.is_file():
                 eval_args = self.internal_config_dict["eval_args"]
                 self._update_internal_config_dict(file)
@@ -174,6 +178,14 @@ class TEMAConfig(Config):
             negatives_of(each)
         return modes
 
+    def _set_eval_neg_sample_args(self, phase: str) -> None:
+        if self.final_config_dict["eval_args"]["mode"][phase] == UNSEEN:
+            # RecBole does not know it; to its samplers it is as full.
+            unsampled = {"distribution": "uniform", "sample_num": "none"}
+            self.final_config_dict[f"{phase}_neg_sample_args"] = unsampled
+        else:
+            super()._set_eval_neg_sample_args(phase)
+
     def _set_default_parameters(self) -> None:
         data_path, metrics = self.final_config_dict["data_path"], self.final_config_dict["metrics"]
         metrics = [metrics] if isinstance(metrics, str) else metrics
@@ -220,10 +232,11 @@ class TEMAConfig(Config):
     def keys_of_others(self) -> set[str]:
         """What was set for other models of ours, which this one has no setting for.
 
-        Of RecBole's models only those settings are known that its property files have; some read
-        more.
+        By the user or by the data set. Of RecBole's models only those settings are known that its
+        property files have; some read more.
         """
-        return set(self.unknown_keys()) & _keys_of_our_models()
+        by_dataset = set(self.internal_config_dict) - self._keys_of_model
+        return {*self.unknown_keys(), *by_dataset} & _keys_of_our_models()
 
     def _warn_of_unknown_keys(self) -> None:
         for key, hint in self.unknown_keys().items():

@@ -13,6 +13,7 @@ from scipy.stats import wilcoxon
 
 from recbole_tema import comparison, run_recbole_tema
 from recbole_tema.cli import main
+from recbole_tema.formats.properties import SPLIT_KINDS
 from recbole_tema.report import read_metrics, read_ranks
 from recbole_tema.training.run import train_and_rank
 from tests.runs import QUICK, contents, failing, rows_of
@@ -76,7 +77,9 @@ def test_timing_says_what_each_run_took(tiny):
         assert timing["TEMA"][seed]["peak_gpu_memory"] is None
 
 
-def test_a_configuration_gives_all_seeds_again(tiny):
+@pytest.mark.parametrize("split", SPLIT_KINDS)
+def test_a_configuration_gives_all_seeds_again(split, in_tmp, tiny_dataset):
+    tiny_dataset(split=split)
     asked = [*QUICK, "--model", "Pop", "--seeds", "2,1", "--output", "first"]
     assert main(asked) == 0
     config = yaml.safe_load(Path("first/config-Pop.yaml").read_text(encoding="utf-8"))

@@ -221,6 +221,14 @@ def test_other_candidates_are_refused(configure, settings):
         configure(**settings)
 
 
+def test_validation_among_unseen_items(configure):
+    """RecBole knows of no such mode."""
+    assert configure(candidates="unseen").final_config_dict["candidates"] == ["unseen"]
+    config = configure(eval_args={"mode": {"valid": "unseen", "test": "uni9"}})
+    assert config["candidates"] == ["uni9"]
+    assert config["eval_args"]["mode"] == {"valid": "unseen", "test": "uni9"}
+
+
 def test_how_many_negatives_a_mode_has():
     assert negatives_of("full") is None
     assert negatives_of("unseen") is None

@@ -22,7 +22,12 @@ from recbole_tema.data.cache import CacheEntry, cache_folder
 from recbole_tema.data.item_features import FrozenFeatures, ItemTags, load_features, load_tags
 from recbole_tema.data.item_graph import ItemGraph, load_graph
 from recbole_tema.data.prepared import can_be_kept, restore, settings_of, to_content
-from recbole_tema.data.reading import read_split_histories, refuse_filters, table_files
+from recbole_tema.data.reading import (
+    ANY_NUMBER,
+    read_split_histories,
+    refuse_filters,
+    table_files,
+)
 from recbole_tema.data.sequences import (
     Floats,
     Histories,
@@ -46,9 +51,6 @@ from recbole_tema.formats import (
     sha256_of_tokens,
 )
 
-# RecBole's default of user_inter_num_interval and item_inter_num_interval.
-ANY_NUMBER = "[0,inf)"
-
 
 class CrossDomainDataset(SequentialDataset):
     """Two domains of one set of users, as ``recbole-tema-data build`` writes them.
@@ -60,6 +62,7 @@ class CrossDomainDataset(SequentialDataset):
     Attributes:
         domains: names of the two domains.
         domain_ranges: for each domain the half-open range ``(start, stop)`` of its item ids.
+        histories: of all users, whole; pre-split ones in the order of the parts.
         rows: of a prepared data set: its training rows or its cases.
 
     Raises:
@@ -70,7 +73,7 @@ class CrossDomainDataset(SequentialDataset):
     domains: list[str]
     domain_ranges: list[tuple[int, int]]
     rows: Rows
-    _histories: Histories
+    histories: Histories
     _file_tokens: list[str]
     _split_sizes: list[int]
 
@@ -91,7 +94,7 @@ class CrossDomainDataset(SequentialDataset):
         content = entry.read() if entry else None
         if content is None:
             super()._from_scratch()
-            self._histories = self._sorted_histories()
+            self.histories = self._sorted_histories()
             if entry:
                 entry.write(to_content(self))
         else:
@@ -267,8 +270,8 @@ class CrossDomainDataset(SequentialDataset):
 
     def owned_items(self) -> tuple[Ints, Ints]:
         """What each user has, in any split: flat ascending item ids, and offsets by user id."""
-        items = self._histories.items
-        users = np.repeat(self._histories.users, np.diff(self._histories.offsets))
+        items = self.histories.items
+        users = np.repeat(self.histories.users, np.diff(self.histories.offsets))
         pairs = np.unique(users * self.item_num + items)
         offsets = np.searchsorted(pairs, np.arange(self.user_num + 1) * self.item_num)
         return pairs % self.item_num, offsets
@@ -299,9 +302,9 @@ class CrossDomainDataset(SequentialDataset):
     def split(self) -> tuple[Histories, Rows, Rows]:
         """Training histories, validation cases, test cases."""
         if self.benchmark_filename_list is None:
-            return leave_one_out(self._histories)
+            return leave_one_out(self.histories)
         bounds = np.concatenate([[0], np.cumsum(self._split_sizes)])
-        train, valid, test = (self._histories.part(a, b) for a, b in pairwise(bounds))
+        train, valid, test = (self.histories.part(a, b) for a, b in pairwise(bounds))
         return train, whole_rows(valid), whole_rows(test)
 
     def training_times(self) -> Floats | None:

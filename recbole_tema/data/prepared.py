@@ -38,7 +38,7 @@ def settings_of(config: Config) -> dict[str, Any]:
 
 def to_content(dataset: Any) -> Content:
     """The state of a :class:`~recbole_tema.data.dataset.CrossDomainDataset` just loaded."""
-    parts = {each.name: getattr(dataset._histories, each.name) for each in PARTS}
+    parts = {each.name: getattr(dataset.histories, each.name) for each in PARTS}
     arrays = {f"histories/{name}": part for name, part in parts.items() if part is not None}
     columns: dict[str, list[str]] = {}
     for table in TABLES:
@@ -64,7 +64,7 @@ def restore(dataset: Any, content: Content) -> None:
     for name, value in about["plain"].items():
         setattr(dataset, name, value)
     parts: dict[str, Any] = {each.name: arrays.get(f"histories/{each.name}") for each in PARTS}
-    dataset._histories = Histories(**parts)
+    dataset.histories = Histories(**parts)
     for table in TABLES:
         columns = about["columns"].get(table)
         frame = None

@@ -10,6 +10,9 @@ from recbole.config import Config
 from recbole_tema.data.sequences import Ints
 from recbole_tema.formats import HISTORY, ITEM, SPLITS, USER, DatasetFiles, read_histories
 
+# RecBole's default of user_inter_num_interval and item_inter_num_interval.
+ANY_NUMBER = "[0,inf)"
+
 # RecBole's settings that drop interactions.
 FILTERS = ("rm_dup_inter", "val_interval", "user_inter_num_interval", "item_inter_num_interval")
 
@@ -23,7 +26,8 @@ def table_files(files: DatasetFiles) -> list[Path]:
 def refuse_filters(config: Config) -> None:
     """Raise ValueError when interactions are to be dropped from histories that come split."""
     for key in FILTERS:
-        if config.external_config_dict.get(key) is not None:
+        # A run's config-ROW.yaml names those that drop none, too.
+        if config.external_config_dict.get(key) not in (None, ANY_NUMBER):
             raise ValueError(
                 f"{key}: the histories of {config['dataset']} come split and are kept whole; "
                 "filter the raw data instead"

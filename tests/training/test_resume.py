@@ -107,6 +107,17 @@ def test_a_setting_of_another_model_may_come_and_go(run):
         run("TEMA", "tema", resume=True, epochs=2, tag_vectors="text", **SETTINGS)
 
 
+def test_so_may_one_in_the_data_sets_property_file(run, tiny):
+    file = tiny.files.properties
+    as_it_was = file.read_text(encoding="utf-8")
+    run("SASRec", "sas", epochs=1)
+    run("TEMA", "tema", epochs=1, **SETTINGS)
+    file.write_text(f"{as_it_was}\ntag_vectors: text\n", encoding="utf-8")
+    run("SASRec", "sas", resume=True, epochs=2)
+    with pytest.raises(ValueError, match=r"tag_vectors \(then 'random', now 'text'\)"):
+        run("TEMA", "tema", resume=True, epochs=2, **SETTINGS)
+
+
 def test_a_setting_that_a_model_reads_unlisted_may_not(run):
     """DiffRec reads ``norm``, which RecBole's property file of it lacks."""
     run("DiffRec", epochs=1)
