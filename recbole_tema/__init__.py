@@ -16,6 +16,7 @@ if _root is not None and str(_root) not in __path__:
 def __getattr__(name: str) -> Any:
     # Lazy, so that `recbole-tema-data` does not pay for importing RecBole and torch.
     module = {
+        "Recommender": "recbole_tema.recommend",
         "run_on_datasets": "recbole_tema.quick_start",
         "run_recbole_tema": "recbole_tema.quick_start",
         "tune_models": "recbole_tema.tuning",
@@ -28,4 +29,4 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-__all__ = ["__version__", "run_on_datasets", "run_recbole_tema", "tune_models"]
+__all__ = ["Recommender", "__version__", "run_on_datasets", "run_recbole_tema", "tune_models"]

@@ -24,7 +24,7 @@ BUILD_INPUTS = (
     "setup.py",
     "tests",
 )
-SCRIPTS = ("recbole-tema", "recbole-tema-data")
+SCRIPTS = ("recbole-tema", "recbole-tema-data", "recbole-tema-recommend")
 
 
 def run(*command: str | Path, cwd: Path, python_path: Path | None = None) -> str:
