@@ -144,7 +144,8 @@ def dataset_names(datasets: str | Sequence[str]) -> list[str]:
     Raises:
         ValueError: none, or one twice.
     """
-    texts = datasets.split(",") if isinstance(datasets, str) else list(map(str, datasets))
+    listed = isinstance(datasets, (list, tuple))
+    texts = [str(each) for each in datasets] if listed else str(datasets).split(",")
     names = [text.strip() for text in texts if text.strip()]
     if not names or len(set(names)) < len(names):
         raise ValueError(

@@ -11,6 +11,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from recbole_tema import __version__
+from recbole_tema._layout import properties_dir
+
 DESCRIPTION = """\
 Train models for cross-domain sequential recommendation and compare them on the same test cases.
 
@@ -21,7 +24,8 @@ GRU4Rec, SRGNN, Pop, BPR, ItemKNN, NeuMF, ...)."""
 EPILOG = """\
 Every setting of a property file can be given as --key=value and wins over the files:
   --epochs=20 --learning_rate=1e-3 --modalities="['id','text']"
-The settings of each model, with their meaning and source, stand in properties/model/NAME.yaml.
+The settings, with their meaning and source, stand in overall.yaml and model/NAME.yaml of
+  {properties}
 
 Examples:
   recbole-tema --model TEMA
@@ -44,11 +48,12 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         "recbole-tema",
         description=DESCRIPTION,
-        epilog=EPILOG,
+        epilog=EPILOG.replace("{properties}", str(properties_dir())),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = result.add_argument
+    add("--version", action="version", version=f"recbole-tema {__version__}")
     add(
         "--model",
         metavar="NAME[@FILE.yaml],...",
@@ -241,10 +246,12 @@ def settings_of(arguments: Sequence[str]) -> dict[str, str]:
     for argument in arguments:
         key, equals, value = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or not equals or not key:
-            raise ValueError(
-                f"expected --key=value, got {argument!r}; several --config_files go into one pair "
-                "of quotes; see --help"
+            hint = (
+                f"write {argument}=VALUE"
+                if argument.startswith("--") and key
+                else ("several --config_files go into one pair of quotes")
             )
+            raise ValueError(f"expected --key=value, got {argument!r}: {hint}; see --help")
         if settings.setdefault(key, value) != value:
             raise ValueError(f"--{key} is given twice: {settings[key]!r} and {value!r}")
     return settings

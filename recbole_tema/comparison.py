@@ -11,7 +11,7 @@ from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.distributed import from_first, is_first, world_size
 from recbole_tema.formats import is_no_room
 from recbole_tema.report import Failures
-from recbole_tema.training.resume import CannotGoOnError, RunCheckpoints
+from recbole_tema.training.resume import CannotGoOnError, RunCheckpoints, check_begun
 from recbole_tema.training.run import TrainedRun, rehearse, train_and_rank
 
 # What a row, its settings or the machine may raise; anything else is an error of the program.
@@ -108,8 +108,26 @@ def impossible_rows(
     if wrong := [label for label in found if label in must_run]:
         raise ValueError(f"{wrong[0]}: {found[wrong[0]]}")
     for label, reason in found.items() if is_first() else ():
-        logging.getLogger().error(f"{label} cannot be run and is left out: {reason}")
+        where = configs[label]["dataset"]
+        logging.getLogger().error(f"{label} cannot be run on {where} and is left out: {reason}")
     return found
+
+
+def check_all_begun(
+    configs: Mapping[str, TEMAConfig], seeds: Sequence[int], checkpoints: RunCheckpoints
+) -> None:
+    """Refuse what a resumed run would refuse when it comes to it, as far as it can be seen now.
+
+    Raises:
+        CannotGoOnError: something was begun with other settings or data.
+    """
+    for label, config in configs.items():
+        data = ""
+        for seed in seeds:
+            last = checkpoints.files(label, seed).last
+            if last.exists():
+                data = data or CrossDomainDataset(copy.deepcopy(config)).checksum()
+                check_begun(last, _with_seed(config, seed), data)
 
 
 def _reason(error: Exception) -> str:

@@ -38,6 +38,13 @@ MEASURED_ALIKE = frozenset(
     | {"user_inter_num_interval", "val_interval"}
 )
 
+# The least value of settings that RecBole takes as they come.
+WHOLE_NUMBERS = {
+    **dict.fromkeys(("epochs", "eval_step", "stopping_step"), 0),
+    **dict.fromkeys(("train_batch_size", "eval_batch_size", "MAX_ITEM_LIST_LENGTH"), 1),
+}
+NUMBERS = ("learning_rate", "weight_decay")
+
 # What a configuration works out from the other settings and from the machine.
 WORKED_OUT = {
     *("MODEL_TYPE", "MODEL_INPUT_TYPE", "device", "eval_type", "local_rank", "single_spec"),
@@ -132,6 +139,9 @@ class TEMAConfig(Config):
         final = super()._get_final_config_dict()
         final["eval_args"] = self._complete_eval_args(final)
         final["candidates"] = self._candidates(final)
+        _check_numbers(final)
+        if "topk" in self.external_config_dict and "valid_metric" not in self.external_config_dict:
+            final["valid_metric"] = _among(final["topk"], final["valid_metric"])
         limit = final.get("max_train_seconds")
         number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
         if limit is not None and not (number and limit > 0):
@@ -218,12 +228,18 @@ class TEMAConfig(Config):
             self.final_config_dict.update(show_progress=False, log_wandb=False)
 
     def unknown_keys(self) -> dict[str, str]:
-        """What was set and the model has no setting for, and of each a hint at what was meant."""
-        known = set(self.internal_config_dict)
+        """What was set and the model has no setting for, and of each a hint at what was meant.
+
+        By the user or in the data set's property file.
+        """
+        by_dataset = [key for key in self.internal_config_dict if key not in self._keys_of_model]
+        known = set(self._keys_of_model)
         known.update(key for keys in self.parameters.values() for key in keys)
         known.update(("model", "dataset", "seeds", "candidates", "config_files", "output"))
+        # Of a data set's property file, and so of a run's config-ROW.yaml.
+        known.update(("split", "benchmark_filename", "alias_of_item_id"))
         unknown = {}
-        for key in self.external_config_dict:
+        for key in dict.fromkeys([*self.external_config_dict, *by_dataset]):
             if key not in known:
                 close = difflib.get_close_matches(key, known, 1)
                 unknown[key] = f"; did you mean {close[0]}?" if close else ""
@@ -232,15 +248,36 @@ class TEMAConfig(Config):
     def keys_of_others(self) -> set[str]:
         """What was set for other models of ours, which this one has no setting for.
 
-        By the user or by the data set. Of RecBole's models only those settings are known that its
-        property files have; some read more.
+        Of RecBole's models only those settings are known that its property files have; some read
+        more.
         """
-        by_dataset = set(self.internal_config_dict) - self._keys_of_model
-        return {*self.unknown_keys(), *by_dataset} & _keys_of_our_models()
+        return set(self.unknown_keys()) & _keys_of_our_models()
 
     def _warn_of_unknown_keys(self) -> None:
         for key, hint in self.unknown_keys().items():
-            getLogger().warning(f"{self.model} has no setting {key!r}{hint}")
+            # A data set's file is for all models.
+            if key in self.external_config_dict or key not in _keys_of_our_models():
+                getLogger().warning(f"{self.model} has no setting {key!r}{hint}")
+
+
+def _check_numbers(settings: dict[str, Any]) -> None:
+    for key, least in WHOLE_NUMBERS.items():
+        value = settings[key]
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{key}: expected a whole number of at least {least}, got {value!r}")
+    for key in NUMBERS:
+        value = settings[key]
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+            raise ValueError(f"{key}: expected a number of at least 0, got {value!r}")
+
+
+def _among(topk: Any, metric: str) -> str:
+    """``metric``, at the largest k of ``topk`` where its own is none of them."""
+    name, at, k = metric.partition("@")
+    chosen = [topk] if isinstance(topk, int) else topk
+    if not at or not isinstance(chosen, list) or not chosen or k in map(str, chosen):
+        return metric
+    return f"{name}@{max(chosen)}"
 
 
 @functools.cache

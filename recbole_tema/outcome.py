@@ -32,8 +32,11 @@ from recbole_tema.report import (
 from recbole_tema.report.html import Report, write_report
 from recbole_tema.training.run import TrainedRun
 
-More = Callable[[Path, list[RunResult], list[Table], Sequence[int]], object]
-"""Writes what a comparison has beside the usual: into a folder, of results, tables and topk."""
+More = Callable[[Path, list[RunResult], list[Table], Sequence[int]], list[Path]]
+"""Writes what a comparison has beside the usual: into a folder, of results, tables and topk.
+
+Returns the files.
+"""
 
 LIBRARIES = ("recbole_tema", "recbole", "torch", "numpy", "pandas", "scipy", "transformers")
 
@@ -51,6 +54,7 @@ class Outcome:
         results: of the runs so far, in that order.
         tables: of these, by candidates mode.
         checkpoints: files of the best weights, {model: {seed: path}}.
+        more_files: what ``more`` wrote.
     """
 
     # Of the configurations, which are alike in them; there from the first run on.
@@ -64,6 +68,7 @@ class Outcome:
         self.results: list[RunResult] = []
         self.tables: list[Table] = []
         self.checkpoints: dict[str, dict[int, str]] = {}
+        self.more_files: list[Path] = []
         self._curves: dict[tuple[str, int], dict[int, float]] = {}
         self._models, self._seeds = list(models), list(seeds)
         self._more = more
@@ -96,7 +101,7 @@ class Outcome:
         for table in self.tables:
             write_comparison_plot(self.folder, table)
         if self._more:
-            self._more(self.folder, self.results, self.tables, topk)
+            self.more_files = self._more(self.folder, self.results, self.tables, topk)
         write_learning_curves(self.folder, self._curves_by_model(), config["valid_metric"])
         self._topk, self._valid_metric = topk, config["valid_metric"]
         self._page.add(model, config, run)

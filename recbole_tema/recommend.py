@@ -1,15 +1,16 @@
 """What a trained model recommends to a user: ``Recommender``, of a run's output folder."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from recbole.utils import ModelType
 from tqdm import tqdm
 
+from recbole_tema.asked import settings_in
 from recbole_tema.config import FULL, UNSEEN, TEMAConfig
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.loaders import (
@@ -25,6 +26,24 @@ from recbole_tema.training.checkpoint import load_checkpoint
 from recbole_tema.training.resume import RunCheckpoints
 
 COLUMNS = (USER, DOMAIN, "rank", ITEM, TITLE)
+
+
+@dataclass(frozen=True)
+class _Person:
+    """Who is to be recommended to.
+
+    user: id, 0 (RecBole's padding) where there is none. items: (n,) what the model is given, oldest
+    first. times: (n,) of these; None: nobody knows. besides: items of the person's other histories.
+    """
+
+    user: int
+    items: Ints
+    times: Floats | None
+    besides: Ints
+
+    @property
+    def owned(self) -> Ints:
+        return np.concatenate([self.besides, self.items])
 
 
 class Recommender:
@@ -86,8 +105,9 @@ class Recommender:
         """The best items of each domain for some users, given all that they have in both domains.
 
         Args:
-            users: of the data set, each with the whole history that it has there; None, and no
-                ``histories``: all of them.
+            users: of the data set, each with the whole history that it has there. Of several
+                histories (pre-split data) the model is given the last one. None, and no
+                ``histories`` either: all of them.
             histories: of people whom the data set need not know: {name: its items, oldest first}.
                 They stand at the latest time that the data have.
             k: items a user and domain.
@@ -106,22 +126,27 @@ class Recommender:
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise ValueError(f"k: expected a whole number of at least 1, got {k!r}")
         chosen = self._domains(domains)
-        if users is None and not histories:
-            users = self.dataset.field2id_token[self.dataset.uid_field][1:].tolist()
-        names = [*(users or ()), *(histories or {})]
-        known = [*self._of_users(users or ()), *self._given(histories or {})]
-        rows, domain = self._cases(known, chosen)
-        best = self._best(rows, k, again, show_progress)
+        if users is None and histories is None:
+            ids = np.unique(self.dataset.histories.users)
+            users = self.dataset.field2id_token[self.dataset.uid_field][ids].tolist()
+        users, histories = list(dict.fromkeys(users or ())), histories or {}
+        if not users and not histories:
+            raise ValueError("users: expected at least one, or a history; got none")
+        names = [*users, *histories]
+        if both := sorted(set(users) & set(histories)):
+            raise ValueError(f"histories: {', '.join(both)}: a user asked for has this name")
+        people = [*self._of_users(users), *self._given(histories)]
+        best = self._best(people, chosen, k, again, show_progress)
 
         titles = dict(read_items(self.dataset.files.items)[[ITEM, TITLE]].itertuples(index=False))
         tokens = self.dataset.field2id_token[self.dataset.iid_field]
         lines = []
         for case, items in enumerate(best):
-            _, held, _ = known[case // len(chosen)]
+            number, domain = divmod(case, len(chosen))
             if not again:
-                items = items[~np.isin(items, held)]
+                items = items[~np.isin(items, people[number].owned)]
             for rank, item in enumerate(tokens[items[items > 0]].tolist(), start=1):
-                name = names[case // len(chosen)], self.dataset.domains[domain[case]]
+                name = names[number], self.dataset.domains[chosen[domain]]
                 lines.append((*name, rank, item, titles.get(item, "")))
         return pd.DataFrame(lines, columns=list(COLUMNS))
 
@@ -135,38 +160,37 @@ class Recommender:
             )
         return [self.dataset.domains.index(name) for name in asked]
 
-    def _of_users(self, users: Sequence[str]) -> list[tuple[int, Ints, Floats | None]]:
-        """Id, items and times of each; of a user with several histories the last one."""
+    def _of_users(self, users: Sequence[str]) -> list[_Person]:
         of_token = self.dataset.field2token_id[self.dataset.uid_field]
-        if unknown := [user for user in users if user not in of_token]:
-            raise ValueError(
-                f"users: {self.dataset.dataset_name} does not have {len(unknown)} of {len(users)}, "
-                f"first {unknown[:3]}; give what they have as histories"
-            )
         all_of_them = self.dataset.histories
         last = {int(user): number for number, user in enumerate(all_of_them.users)}
+        if unknown := [user for user in users if of_token.get(user) not in last]:
+            raise ValueError(
+                f"users: {self.dataset.dataset_name} does not have {', '.join(unknown[:3])}"
+                f"{', …' if len(unknown) > 3 else ''} ({len(unknown)} of {len(users)}); what "
+                "somebody has can be given as a history"
+            )
+        owned, offsets = self.dataset.owned_items()
         found = []
-        for user in users:
-            number = last[of_token[user]]
-            one = all_of_them.part(number, number + 1)
-            found.append((of_token[user], one.items, one.times))
+        for user in map(of_token.get, users):
+            one = all_of_them.part(last[user], last[user] + 1)
+            besides = np.setdiff1d(owned[offsets[user] : offsets[user + 1]], one.items)
+            found.append(_Person(user, one.items, one.times, besides))
         return found
 
-    def _given(
-        self, histories: Mapping[str, Sequence[str]]
-    ) -> list[tuple[int, Ints, Floats | None]]:
-        """The same of people without an id: 0, RecBole's padding."""
+    def _given(self, histories: Mapping[str, Sequence[str]]) -> list[_Person]:
+        model = self._config["model"]
         reads = self._config["MODEL_TYPE"] == ModelType.SEQUENTIAL or scores_histories(self._config)
-        if histories and (not reads or self._config["model"] in KNOW_USERS):
+        if histories and (not (reads or model == "Pop") or model in KNOW_USERS):
             raise ValueError(
-                f"{self._config['model']} knows users by id, and can recommend to those of the "
+                f"{model} knows users by id, and can recommend to those of the "
                 "data set alone; choose a model that reads histories, such as TEMA or SASRec"
             )
         of_token = self.dataset.field2token_id[self.dataset.iid_field]
         times = self.dataset.histories.times
         found = []
         for name, items in histories.items():
-            unknown = [item for item in items if item not in of_token]
+            unknown = [item for item in items if not of_token.get(item)]  # 0: padding
             if unknown or not len(items):
                 raise ValueError(
                     f"histories: {name}: expected items of {self.dataset.dataset_name}, oldest "
@@ -174,51 +198,56 @@ class Recommender:
                 )
             ids = np.array([of_token[item] for item in items], dtype=np.int64)
             latest = None if times is None else np.full(len(ids), times.max())
-            found.append((0, ids, latest))
+            found.append(_Person(0, ids, latest, ids[:0]))
         return found
 
-    def _cases(
-        self, known: Sequence[tuple[int, Ints, Floats | None]], domains: Sequence[int]
-    ) -> tuple[Rows, Ints]:
-        """A row for each history and domain, and its domain; the target is an item to fill in.
+    def _cases(self, people: Sequence[_Person], domains: Sequence[int]) -> tuple[Rows, Rows]:
+        """For each person and domain a row of all that is owned, and one that the model is given.
 
-        It is none that the history holds, as far as there are others.
+        The target is an item to fill in: none that is owned, as far as there are others.
         """
-        items: list[Any] = []
-        times: list[Any] = []
-        users, lengths = [], []
-        for user, held, when in known:
-            for domain in domains:
-                first, stop = self.dataset.domain_ranges[domain]
-                # Among one more than it holds is one that it does not hold.
-                some = np.arange(first, min(stop, first + len(held) + 1))
-                new = some[~np.isin(some, held)]
-                target = new[0] if len(new) else first
-                items += [held, [target]]
-                times += [] if when is None else [when, when[-1:]]
-                users.append(user)
-                lengths.append(len(held) + 1)
-        stops = np.cumsum(lengths, dtype=np.int64)
-        rows = Rows(
+        items: list[Ints] = []
+        times: list[Floats] = []
+        for each in people:
+            for first, stop in (self.dataset.domain_ranges[domain] for domain in domains):
+                # Among one more than are owned is one that is not.
+                some = np.arange(first, min(stop, first + len(each.owned) + 1))
+                new = some[~np.isin(some, each.owned)]
+                items.append(np.append(each.owned, new[0] if len(new) else first))
+                if each.times is not None:
+                    before = np.full(len(each.besides), each.times[0])
+                    times.append(np.concatenate([before, each.times, each.times[-1:]]))
+        stops = np.cumsum([len(part) for part in items], dtype=np.int64)
+        whole = Rows(
             np.concatenate(items).astype(np.int64),
-            stops - np.array(lengths, dtype=np.int64),
+            np.concatenate([[0], stops[:-1]]),
             stops,
-            np.array(users, dtype=np.int64),
+            np.repeat([each.user for each in people], len(domains)).astype(np.int64),
             np.concatenate(times) if times else None,
         )
-        return rows, np.tile(domains, len(known))
+        besides = np.repeat([len(each.besides) for each in people], len(domains))
+        given = replace(whole, starts=whole.starts + besides)
+        return whole, given.shortened(self._config["MAX_ITEM_LIST_LENGTH"])
 
-    def _best(self, rows: Rows, k: int, again: bool, show_progress: bool) -> np.ndarray:
-        """(cases, k) ids, the best first, -1 where there are no more."""
+    def _best(
+        self,
+        people: Sequence[_Person],
+        domains: Sequence[int],
+        k: int,
+        again: bool,
+        show_progress: bool,
+    ) -> np.ndarray:
+        """(people * domains, k) ids, the best first, -1 where there are no more."""
         prepared, size = self._prepared.dataset, self._config["eval_batch_size"]
-        short = rows.shortened(self._config["MAX_ITEM_LIST_LENGTH"])
-        loader = CaseLoader(prepared.with_rows(short, prepared.inter_feat), rows, size)
+        whole, given = self._cases(people, domains)
+        loader = CaseLoader(prepared.with_rows(given, prepared.inter_feat), whole, size)
         ranker = CaseRanker(loader, [FULL if again else UNSEEN], seed=0)
+        k = min(k, max(stop - first for first, stop in self.dataset.domain_ranges))
         found = []
         for start in tqdm(
-            range(0, len(rows), size), ncols=100, desc="Recommend  ", disable=not show_progress
+            range(0, len(whole), size), ncols=100, desc="Recommend  ", disable=not show_progress
         ):
-            cases = np.arange(start, min(start + size, len(rows)))
+            cases = np.arange(start, min(start + size, len(whole)))
             found.append(ranker.top(self._model, self._device, cases, k).items)
         return np.concatenate(found)
 
@@ -229,13 +258,18 @@ def _row_of(
     """What files of one row are called by, and the configuration that its run wrote."""
     files = {path.stem.removeprefix("config-"): path for path in sorted(run.glob("config-*.yaml"))}
     if not files:
-        raise ValueError(f"{run}: no output folder of a run on one data set: no config-MODEL.yaml")
+        parts = sorted(str(path.parent) for path in run.glob("*/config-*.yaml"))
+        hint = f"; choose one of {', '.join(dict.fromkeys(parts))}" if parts else ""
+        what = "no run has finished a model here" if run.is_dir() else "no such folder"
+        raise ValueError(f"{run}: {what}; expected the output folder of a run{hint}")
     if label is None and len(files) > 1:
         raise ValueError(f"{run} has several models, {', '.join(files)}: choose one with --model")
     row = next(iter(files)) if label is None else file_name_of(label)
     if row not in files:
         raise ValueError(f"{run} has no model {label}; choose from {', '.join(files)}")
-    said: dict[str, Any] = yaml.safe_load(files[row].read_text(encoding="utf-8"))
+    said = settings_in([str(files[row])])
+    if not {"model", "dataset"} <= said.keys():
+        raise ValueError(f"{files[row]}: not the configuration that a run writes")
     own: dict[str, Any] = {"nproc": 1, "world_size": None, "show_progress": False}
     if seed is not None:
         own["seed"] = seed

@@ -1,10 +1,10 @@
 """The command ``recbole-tema-recommend``: what a trained model recommends."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import shorten
 
 import pandas as pd
 
@@ -77,8 +77,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = parser().parse_args(argv)
     try:
-        if not (arguments.users or arguments.history or arguments.csv):
+        users, history = _listed(arguments.users), _listed(arguments.history)
+        if users is None and history is None and not arguments.csv:
             raise ValueError("name --users or give a --history; with --csv FILE it may be all")
+        logging.basicConfig(level=logging.ERROR)  # a run's own file is nothing to be warned of
         from recbole_tema import Recommender
 
         recommender = Recommender(
@@ -89,8 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.checkpoint_dir,
         )
         found = recommender.recommend(
-            users=_listed(arguments.users),
-            histories={GIVEN: _listed(arguments.history) or []} if arguments.history else None,
+            users=users,
+            histories=None if history is None else {GIVEN: history},
             k=arguments.k,
             domains=_listed(arguments.domain),
             again=arguments.again,
@@ -112,13 +114,17 @@ def _listed(text: str | None) -> list[str] | None:
     return None if text is None else [each.strip() for each in text.split(",") if each.strip()]
 
 
+def _cut(title: str) -> str:
+    return title if len(title) <= LONGEST else f"{title[: LONGEST - 1].rstrip()}…"
+
+
 def _text(found: pd.DataFrame) -> str:
     """For a terminal: under each user and domain a line an item."""
     width = found[ITEM].str.len().max() if len(found) else 0
     blocks = []
     for (user, domain), items in found.groupby([USER, DOMAIN], sort=False):
         lines = [
-            f"{rank:>3}  {item:<{width}}  {shorten(title, LONGEST, placeholder='…')}"
+            f"{rank:>3}  {item:<{width}}  {_cut(title)}"
             for rank, item, title in items[["rank", ITEM, TITLE]].itertuples(index=False)
         ]
         blocks.append("\n".join([f"{user}: {domain}", *map(str.rstrip, lines)]))

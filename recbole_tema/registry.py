@@ -1,5 +1,6 @@
 """Which class stands behind which model name: ours are listed, RecBole's are the fallback."""
 
+import difflib
 from importlib import import_module
 from typing import Any
 
@@ -22,6 +23,9 @@ MODELS = {
     "Pop": "recbole_tema.models.pop:Pop",
 }
 
+
+# Names that a misspelt one may mean: RecBole has a hundred more.
+KNOWN = (*MODELS, "BERT4Rec", "BPR", "GRU4Rec", "NARM", "NeuMF", "SASRec", "SRGNN", "STAMP")
 
 # RecBole's models that cannot run beside current libraries, or need what our data sets lack.
 _SCIPY = "RecBole 1.2.1 builds its graph with a method that scipy no longer has"
@@ -49,9 +53,12 @@ def model_class(name: str) -> type[Any]:
         found = import_recbole_model(name)
     except (ValueError, AttributeError, ModuleNotFoundError) as error:
         # RecBole looks the module up in lower case and the class as written: both may miss.
+        ours, known = sorted(MODELS, key=str.casefold), {each.casefold(): each for each in KNOWN}
+        close = difflib.get_close_matches(name.casefold(), known, 1)
         raise ValueError(
-            f"unknown model {name!r}. Ours: {', '.join(MODELS)}; besides, every model of RecBole "
-            f"by its exact name, such as SASRec, GRU4Rec, SRGNN, Pop, BPR, ItemKNN, NeuMF ({error})"
+            f"unknown model {name!r}{f', did you mean {known[close[0]]}?' if close else '.'} Ours: "
+            f"{', '.join(ours)}; besides, every model of RecBole by its exact name, such as "
+            "SASRec, GRU4Rec, SRGNN, BPR, NeuMF"
         ) from error
     if found.type in (ModelType.KNOWLEDGE, ModelType.DECISIONTREE):
         raise ValueError(f"{name} cannot be run: it is of type {found.type.name}")

@@ -1,16 +1,20 @@
 """All that is asked for: looked at as a whole, then trained one data set after the other."""
 
+import contextlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recbole_tema.asked import Asked, seeds_in
-from recbole_tema.comparison import impossible_rows, train_all
+from recbole_tema.comparison import check_all_begun, impossible_rows, train_all
 from recbole_tema.distributed import barrier, from_first, is_first, process_group
 from recbole_tema.outcome import Outcome
+from recbole_tema.registry import MODELS
 from recbole_tema.report import (
     Table,
+    in_one_order,
     metrics_of_results,
     side_by_side,
     to_text,
@@ -33,12 +37,22 @@ def run_asked(asked: Asked, folder: Path) -> dict[str, dict[str, Any]]:
         barrier()  # until all have looked, before the first one writes
         found: dict[str, dict[str, Any]] = {}
         tables: dict[str, list[Table]] = {}
+        more_files: list[Path] = []
         for dataset, each in prepared.items():
-            found[dataset], of_dataset = _train_and_report(each)
-            if of_dataset:
-                tables[dataset] = of_dataset
+            found[dataset], outcome = _train_and_report(each)
+            if outcome.tables:
+                tables[dataset] = outcome.tables
+            more_files += outcome.more_files
             if is_first() and len(prepared) > 1:
-                _write_side_by_side(folder, tables, last=len(found) == len(prepared))
+                print(f"\nResults of {dataset}: {each.folder}")
+        if is_first():
+            # Not before the last one: a run that is gone on with has them whole already.
+            for table in _side_by_side(folder, prepared, tables):
+                print(f"\n{to_text(table, shutil.get_terminal_size((120, 24)).columns)}")
+            for path in more_files:
+                if path.suffix == ".md":
+                    print(f"\nRow against row: {path}")
+            print(f"\nResults: {folder}")
         return found
 
 
@@ -63,6 +77,7 @@ def _prepare(asked: Asked, folder: Path) -> dict[str, _Prepared]:
     comparisons = {dataset: asked.comparison(dataset) for dataset in asked.datasets}
     topk: dict[str, Any] = {}
     for dataset, comparison in comparisons.items():
+        _refuse_unknown_settings(asked, comparison)
         check_alike(comparison.configs, seeds_given=asked.seeds is not None)
         topk[dataset] = next(iter(comparison.configs.values()))["topk"]
         if topk[dataset] != topk[asked.datasets[0]]:
@@ -85,42 +100,69 @@ def _prepare(asked: Asked, folder: Path) -> dict[str, _Prepared]:
         runs = [(label, seed) for label in configs for seed in seeds]
         checkpoints[dataset].check(runs, resume)
         alone = len(runs) == len(comparisons) == 1
+        left_out: dict[str, str] = {}
+        try:
+            if not alone:
+                left_out = impossible_rows(configs, comparison.must_run)
+            if resume and len(comparisons) > 1:
+                check_all_begun(configs, seeds, checkpoints[dataset])
+        except ValueError as error:
+            if len(comparisons) == 1:
+                raise
+            raise ValueError(f"{dataset}: {error}") from error
         prepared[dataset] = _Prepared(
             comparison,
             seeds,
             folders[dataset],
             checkpoints[dataset],
             resume,
-            left_out={} if alone else impossible_rows(configs, comparison.must_run),
-            alone=alone,
+            left_out,
+            alone,
         )
     return prepared
 
 
-def _train_and_report(prepared: _Prepared) -> tuple[dict[str, Any], list[Table]]:
-    """What :func:`run_recbole_tema` returns, and the tables."""
+def _refuse_unknown_settings(asked: Asked, comparison: Comparison) -> None:
+    """Raise ValueError for a setting given to all rows that no model of ours has.
+
+    Beside a model of RecBole's nothing is said here: some read more than their property files have.
+    """
+    configs = list(comparison.configs.values())
+    if all(config["model"] in MODELS for config in configs):
+        unknown = [config.unknown_keys() for config in configs]
+        of_others = set.union(*(config.keys_of_others() for config in configs))
+        for key in asked.settings:
+            if key not in of_others and all(key in each for each in unknown):
+                names = ", ".join(dict.fromkeys(str(config["model"]) for config in configs))
+                raise ValueError(f"{key}: no setting of {names}{unknown[0][key]}")
+
+
+def _train_and_report(prepared: _Prepared) -> tuple[dict[str, Any], Outcome]:
+    """What :func:`run_recbole_tema` returns, and all that was written."""
     comparison, folder, seeds = prepared.comparison, prepared.folder, prepared.seeds
     configs, checkpoints = comparison.configs, prepared.checkpoints
     if is_first():
         folder.mkdir(parents=True, exist_ok=True)
     outcome = Outcome(folder, list(configs), seeds, comparison.more)
-    failures = train_all(
-        configs,
-        seeds,
-        checkpoints,
-        prepared.resume,
-        outcome.add,
-        outcome.note_failures,
-        prepared.left_out,
-        prepared.alone,
-    )
+    try:
+        failures = train_all(
+            configs,
+            seeds,
+            checkpoints,
+            prepared.resume,
+            outcome.add,
+            outcome.note_failures,
+            prepared.left_out,
+            prepared.alone,
+        )
+    finally:
+        if is_first():
+            for each in (checkpoints.folder, folder):
+                with contextlib.suppress(OSError):  # there is something in it
+                    each.rmdir()
     outcome.note_failures(failures)  # where none is left, those of an earlier attempt go
-    if is_first():
-        if not failures:
-            checkpoints.finish()
-        for table in outcome.tables:
-            print(f"\n{to_text(table)}")
-        print(f"\nResults: {folder}")
+    if is_first() and not failures:
+        checkpoints.finish()
     topk = next(iter(configs.values()))["topk"]
     found = {
         "metrics": metrics_of_results(outcome.results, topk),
@@ -128,16 +170,18 @@ def _train_and_report(prepared: _Prepared) -> tuple[dict[str, Any], list[Table]]
         "checkpoints": outcome.checkpoints,
         "failed": failures,
     }
-    return found, outcome.tables
+    return found, outcome
 
 
-def _write_side_by_side(folder: Path, tables: Mapping[str, list[Table]], last: bool) -> None:
-    """Tables and pictures of all data sets so far; after the last one they are printed too."""
-    joined = side_by_side(tables)
+def _side_by_side(
+    folder: Path, prepared: Mapping[str, _Prepared], tables: Mapping[str, list[Table]]
+) -> list[Table]:
+    """The tables of all data sets; of several these are written, with pictures."""
+    if len(prepared) == 1:
+        return next(iter(tables.values()), [])
+    orders = [list(each.comparison.configs) for each in prepared.values()]
+    joined = side_by_side(tables, in_one_order(orders))
     write_tables(folder, joined)
     for table in joined:
         write_comparison_plot(folder, table)
-        if last:
-            print(f"\n{to_text(table)}")
-    if last:
-        print(f"\nResults: {folder}")
+    return joined

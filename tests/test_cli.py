@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recbole_tema import compat, run_recbole_tema
+from recbole_tema import __version__, compat, run_recbole_tema
 from recbole_tema.cli import main, settings_of
 
 # ---- arguments -------------------------------------------------------------------------------
@@ -53,8 +53,11 @@ def arguments(tiny):
 @pytest.mark.parametrize(
     ("extra", "expected"),
     [
-        (["--epochs", "3"], "expected --key=value, got '--epochs'"),
-        (["--model", "TEMMA"], "unknown model 'TEMMA'"),
+        (["--epochs", "3"], "expected --key=value, got '--epochs': write --epochs=VALUE"),
+        (["--model", "TEMMA"], "unknown model 'TEMMA', did you mean TEMA? Ours: ABXI, C2DSR"),
+        (["--model", "sasrec"], "unknown model 'sasrec', did you mean SASRec?"),
+        (["--model", "XGBoost"], "unknown model 'XGBoost'. Ours: "),
+        (["--learing_rate=1"], "learing_rate: no setting of TEMA; did you mean learning_rate?"),
         (["--model", "Pop,Pop"], "expected different names"),
         (["--model", ","], "expected different names"),
         (["--model", "LightGCN"], "LightGCN cannot be run: RecBole 1.2.1 builds its graph"),
@@ -106,6 +109,14 @@ def test_help_names_the_options(capsys):
         "NAME[@FILE.yaml]",
     ):
         assert option in text
+    folder = next(line.strip() for line in text.splitlines() if line.endswith("properties"))
+    assert (Path(folder) / "model" / "TEMA.yaml").is_file()
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"recbole-tema {__version__}\n"
 
 
 # ---- one run ---------------------------------------------------------------------------------

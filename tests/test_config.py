@@ -221,6 +221,42 @@ def test_other_candidates_are_refused(configure, settings):
         configure(**settings)
 
 
+def test_a_data_sets_file_is_for_all_models(tiny, configure, caplog):
+    add_to(tiny.files.properties, tag_overlap=0.5, learning_rat=0.1)
+    config = configure("SASRec")
+    # What another model has is said nothing of, a misspelt one is.
+    assert config.keys_of_others() == {"tag_overlap"}
+    assert config.unknown_keys()["learning_rat"] == "; did you mean learning_rate?"
+    assert caplog.messages == ["SASRec has no setting 'learning_rat'; did you mean learning_rate?"]
+    assert set(configure("TEMA").unknown_keys()) == {"learning_rat"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("epochs", "abc", "epochs: expected a whole number of at least 0, got 'abc'"),
+        ("epochs", "2.5", "epochs: expected a whole number of at least 0, got 2.5"),
+        ("stopping_step", -1, "stopping_step: expected a whole number of at least 0, got -1"),
+        ("train_batch_size", 0, "train_batch_size: expected a whole number of at least 1, got 0"),
+        ("MAX_ITEM_LIST_LENGTH", True, "MAX_ITEM_LIST_LENGTH: expected a whole number"),
+        ("learning_rate", "abc", "learning_rate: expected a number of at least 0, got 'abc'"),
+        ("weight_decay", float("nan"), "weight_decay: expected a number of at least 0, got nan"),
+    ],
+)
+def test_numbers_that_are_none(configure, key, value, expected):
+    with pytest.raises(ValueError, match=expected):
+        configure(**{key: value})
+
+
+def test_validation_is_by_a_k_that_is_computed(configure):
+    assert configure()["valid_metric"] == "NDCG@10"
+    assert configure(topk="[5, 10, 20]")["valid_metric"] == "NDCG@10"
+    assert configure(topk="[3, 20]")["valid_metric"] == "NDCG@20"
+    assert configure(topk=7)["valid_metric"] == "NDCG@7"
+    assert configure(topk=7, valid_metric="NDCG@10")["valid_metric"] == "NDCG@10"  # refused later
+    assert configure(topk=7, valid_metric="MRR")["valid_metric"] == "MRR"
+
+
 def test_validation_among_unseen_items(configure):
     """RecBole knows of no such mode."""
     assert configure(candidates="unseen").final_config_dict["candidates"] == ["unseen"]

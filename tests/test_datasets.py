@@ -65,11 +65,13 @@ def test_each_is_as_if_alone_and_all_stand_side_by_side(split, trained):
 
 def test_a_row_that_one_of_them_cannot_have(split, capsys):
     # BPR knows users by id, and those of a pre-split test have no training.
-    assert main([*BOTH, "--model", "BPR,Pop", "--output", "out"]) == 1
+    asked = [argument.replace("tiny,split", "split,tiny") for argument in BOTH]
+    assert main([*asked, "--model", "BPR,Pop", "--output", "out"]) == 1
     printed = capsys.readouterr()
     (line,) = [line for line in printed.err.splitlines() if line.startswith("recbole-tema: ")]
     assert line.startswith("recbole-tema: BPR with seed 2020 on split failed: ")
     rows = {(row["model"], row["domain"]): row for row in rows_of("out/table_uni4.csv")}
+    assert [model for model, _ in rows][::4] == ["BPR", "Pop"]
     assert rows["BPR", "tiny: food"]["mean"]
     assert rows["BPR", "tiny: food"]["seeds"] == "1"
     assert rows["BPR", "split: food"]["mean"] == ""
@@ -125,6 +127,40 @@ def test_a_stop_in_the_second_goes_on_there(split, monkeypatch, capsys):
         assert Path("parts", name).read_bytes() == Path("whole", name).read_bytes()
 
 
+@pytest.mark.parametrize("changed", ["settings", "data"])
+def test_what_cannot_be_gone_on_with_is_said_before_more_is_trained(
+    split, trained, capsys, changed
+):
+    assert main([*BOTH, "--model", "SASRec", "--output", "out"]) == 0
+    table = Path("out/table_uni4.csv").read_bytes()
+    file = split.files.properties if changed == "settings" else split.files.split_inter("train")
+    lines = file.read_text(encoding="utf-8").splitlines()
+    lines = [*lines, "learning_rate: 0.05"] if changed == "settings" else lines[:-1]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    trained.clear()
+    more = [*BOTH, "--model", "SASRec,GRU4Rec", "--output", "out", "--resume"]
+    if changed == "settings":
+        more.remove("--learning_rate=0.01")
+    assert main(more) == 2
+    assert f"SASRec-2020-last.pth was made with other {changed}" in capsys.readouterr().err
+    assert trained == []
+    assert Path("out/table_uni4.csv").read_bytes() == table
+
+
+def test_a_stop_leaves_the_tables_of_all_as_they_were(split, monkeypatch):
+    assert main([*BOTH, "--model", "Pop", "--output", "out"]) == 0
+    table = Path("out/table_uni4.csv").read_bytes()
+
+    def stopping(config, *arguments):
+        if config.dataset == "split":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return train_and_rank(config, *arguments)
+
+    monkeypatch.setattr(comparison, "train_and_rank", stopping)
+    assert main([*BOTH, "--model", "Pop,ItemKNN", "--output", "out", "--resume"]) == 143
+    assert Path("out/table_uni4.csv").read_bytes() == table
+
+
 def test_resuming_where_nothing_was_begun_is_refused(split, trained, capsys):
     assert main([*BOTH, "--model", "Pop", "--output", "out", "--resume"]) == 2
     assert "nothing to resume" in capsys.readouterr().err
@@ -149,7 +185,7 @@ def test_an_unfinished_run_of_one_of_them_is_not_lost(split, trained, monkeypatc
         (["--dataset", ","], "dataset: expected different names"),
         (["--model", "TEMA,LLMEMF", "--fusion=late"], "fusion: expected one of"),
         # What only the second one lacks.
-        (["--model", "BPR"], "BPR"),
+        (["--model", "BPR"], "recbole-tema: split: BPR scores users by id"),
         (["--tune", "tune", "--trials", "1"], "--tune searches on one data set"),
     ],
 )
@@ -185,7 +221,12 @@ def test_one_call_for_one_data_set_takes_one(split, trained):
 
 
 def test_two_processes(split):
-    asked = [*BOTH, "--model", "Pop"]
-    assert main([*asked, "--nproc=2", "--output", "two"]) == 0
-    assert main([*asked, "--output", "one"]) == 0
-    assert Path("two/table_uni4.csv").read_bytes() == Path("one/table_uni4.csv").read_bytes()
+    asked = [*BOTH, "--model", "BPR,Pop,SASRec", "--nproc=2"]
+    assert main([*asked, "--output", "two"]) == 1
+    rows = {(row["model"], row["domain"]): row for row in rows_of("two/table_uni4.csv")}
+    assert [model for model, _ in rows][::4] == ["BPR", "Pop", "SASRec"]
+    assert rows["BPR", "split: food"]["mean"] == ""
+    assert all(rows["SASRec", f"{name}: kitchen"]["mean"] for name in ("tiny", "split"))
+    table = Path("two/table_uni4.csv").read_bytes()
+    assert main([*asked, "--output", "two", "--resume"]) == 1
+    assert Path("two/table_uni4.csv").read_bytes() == table

@@ -1,6 +1,7 @@
 """Recommendations of trained models, against the ranks of their run and scores made by hand."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -83,11 +84,28 @@ def scores_by_hand(recommender, items, times=None):
     return {dataset.id2token("item_id", number): scores[number] for number in range(1, len(scores))}
 
 
-def test_a_user_is_given_with_all_events_and_their_times(here):
+def given_to(recommender, patch):
+    """What the model is given from now on."""
+    given, scores = [], recommender._model.domain_scores
+
+    def domain_scores(interaction, domain):
+        given.append(interaction)
+        return scores(interaction, domain)
+
+    patch.setattr(recommender._model, "domain_scores", domain_scores)
+    return given
+
+
+def test_a_user_is_given_with_all_events_and_their_times(here, monkeypatch):
     recommender = Recommender("timed")
     user, items = next((u, i) for u, i in here.histories if len(i) == 5)
     # write_tiny_dataset: three events a day.
-    scores = scores_by_hand(recommender, items, [at // 3 for at in range(5)])
+    days = [at // 3 for at in range(5)]
+    scores = scores_by_hand(recommender, items, days)
+    with monkeypatch.context() as patch:
+        given = given_to(recommender, patch)
+        recommender.recommend(users=[user], k=1)
+    assert [each["timestamp_list"].tolist() for each in given] == [[days], [days]]
     for domain, own in (("food", FOOD), ("kitchen", KITCHEN)):
         new = sorted(set(own) - set(items), key=lambda item: -scores[item])
         found = recommender.recommend(users=[user], k=4, domains=[domain])
@@ -98,12 +116,14 @@ def test_a_user_is_given_with_all_events_and_their_times(here):
     assert items_of(all_of_them, user, "food") == expected
 
 
-def test_somebody_else_buys_at_the_latest_time(here):
+def test_somebody_else_buys_at_the_latest_time(here, monkeypatch):
     recommender = Recommender("timed")
     items = ["f1", "k1", "f2"]
     latest = max((len(items) - 1) // 3 for _, items in here.histories)
     scores = scores_by_hand(recommender, items, [latest] * 3)
+    given = given_to(recommender, monkeypatch)
     found = recommender.recommend(histories={"me": items}, k=3, domains=["kitchen"])
+    assert given[0]["timestamp_list"].tolist() == [[latest] * 3]
     new = sorted(set(KITCHEN) - {"k1"}, key=lambda item: -scores[item])
     assert items_of(found, "me", "kitchen") == new[:3]
 
@@ -123,7 +143,7 @@ def test_all_users_in_batches(here):
     assert whole["user_id"].nunique() == len(here.histories)
     recommender._config["eval_batch_size"] = 7
     pd.testing.assert_frame_equal(recommender.recommend(k=2), whole)
-    one = recommender.recommend(users=["u7"], k=2)
+    one = recommender.recommend(users=["u7", "u7"], k=2)
     assert items_of(one, "u7", "food") == items_of(whole, "u7", "food")
 
 
@@ -147,7 +167,10 @@ def test_models_that_know_users_by_id(here):
 def test_pop_counts_training_events(here):
     # Of two events, or one, the first one trains; of more all but the last two.
     events = [item for _, items in here.histories for item in items[: max(len(items) - 2, 1)]]
-    found = Recommender("out", "Pop").recommend(users=["u0"], k=12, again=True, domains=["food"])
+    recommender = Recommender("out", "Pop")
+    found = recommender.recommend(users=["u0"], k=12, again=True, domains=["food"])
+    anybody = recommender.recommend(histories={"me": ["k1"]}, k=12, domains=["food"])
+    assert items_of(anybody, "me", "food") == items_of(found, "u0", "food")
     count = [events.count(item) for item in items_of(found, "u0", "food")]
     assert count == sorted(count, reverse=True)
 
@@ -156,16 +179,22 @@ def test_users_of_split_data_have_their_last_history(tiny_dataset, in_tmp):
     parts = {
         "train": random_histories(30, seed=3, least=2),
         "valid": random_histories(12, seed=4, least=2),
-        "test": [("u1", ["f1", "f2", "k1"]), ("u2", ["k1", "k2", "f3"])],
+        # The same history twice, with two targets, is one row for each of them.
+        "test": [("u1", ["f1", "k1", "f4"]), ("u1", ["f1", "k1", "f2"]), ("u2", ["k1", "f3"])],
     }
     tiny_dataset(split=PRE_SPLIT, splits=parts)
     settings = {"gpu_id": "", "candidates": "uni4", "show_progress": False, "epochs": 1}
     run_recbole_tema("SASRec", "tiny", config_dict=settings, output="out")
     recommender = Recommender("out")
-    found = recommender.recommend(users=["u1"], histories={"me": ["f1", "f2", "k1"]}, k=99)
+    found = recommender.recommend(users=["u1"], histories={"me": ["f1", "k1", "f2"]}, k=99)
+    everywhere = {item for part in parts.values() for user, i in part for item in i if user == "u1"}
+    assert {"f1", "f2", "f4", "k1"} <= everywhere
     for domain in ("food", "kitchen"):
-        assert items_of(found, "u1", domain) == items_of(found, "me", domain)
-    assert "f2" not in items_of(found, "u1", "food")
+        new = [item for item in items_of(found, "me", domain) if item not in everywhere]
+        assert items_of(found, "u1", domain) == new
+        assert new
+    three = recommender.recommend(users=["u1"], k=2, domains=["kitchen"])
+    assert items_of(three, "u1", "kitchen") == items_of(found, "u1", "kitchen")[:2]
 
 
 # ---- what is wrong ---------------------------------------------------------------------------
@@ -177,7 +206,9 @@ def test_users_of_split_data_have_their_last_history(tiny_dataset, in_tmp):
         (("out",), "out has several models, BPR, ItemKNN, Pop, SASRec, TEMA: choose one"),
         (("out", "GRU4Rec"), "out has no model GRU4Rec; choose from BPR"),
         (("out", "TEMA", 9), "TEMA-9-best.pth: no such checkpoint; .* has BPR-1-best.pth, "),
-        (("nowhere",), "nowhere: no output folder of a run"),
+        (("nowhere",), "nowhere: no such folder; expected the output folder of a run"),
+        (("dataset",), "dataset: no run has finished a model here; expected the output folder"),
+        ((".",), r"\.: no run has finished .* of a run; choose one of out, timed"),
         (("out", "TEMA", None, "elsewhere"), "no data set 'tiny'"),
     ],
 )
@@ -189,9 +220,14 @@ def test_runs_that_are_not_there(here, arguments, expected):
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({"users": ["u1", "nobody"]}, r"does not have 1 of 2, first \['nobody'\]"),
+        ({"users": ["u1", "nobody"]}, r"does not have nobody \(1 of 2\)"),
         ({"histories": {"me": ["f1", "x9"]}}, "me: expected items of tiny, oldest first; got x9"),
+        ({"users": ["[PAD]"]}, r"does not have \[PAD\]"),
+        ({"users": []}, "users: expected at least one, or a history; got none"),
+        ({"histories": {}}, "users: expected at least one, or a history; got none"),
+        ({"histories": {"me": ["f1", "[PAD]"]}}, r"oldest first; got \[PAD\]"),
         ({"histories": {"me": []}}, "me: expected items of tiny, oldest first; got none"),
+        ({"users": ["u1"], "histories": {"u1": ["f1"]}}, "histories: u1: a user asked for has"),
         ({"users": ["u1"], "k": 0}, "k: expected a whole number of at least 1, got 0"),
         (
             {"users": ["u1"], "domains": ["arts"]},
@@ -204,6 +240,18 @@ def test_runs_that_are_not_there(here, arguments, expected):
 def test_what_cannot_be_asked_for(here, asked, expected):
     with pytest.raises(ValueError, match=expected):
         Recommender("out", "SASRec").recommend(**asked)
+
+
+@pytest.mark.parametrize("content", ["", "- a list", "epochs: [1"])
+def test_a_broken_configuration_is_named(in_tmp, content):
+    Path("config-TEMA.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"config-TEMA.yaml: not the configuration that a run"):
+        Recommender(".")
+
+
+def test_more_than_there_are_is_all(here):
+    found = Recommender("out", "SASRec").recommend(histories={"me": ["f1"]}, k=10**13)
+    assert len(found) == len(FOOD) - 1 + len(KITCHEN)
 
 
 def test_data_that_changed_are_refused(run, tmp_path):
@@ -225,7 +273,7 @@ def test_the_command_prints_titles(tiny_dataset, in_tmp, capsys):
     tiny = tiny_dataset()
     frame = pd.read_csv(tiny.files.items, sep="\t")
     frame["title:token_seq"] = "Title of " + frame["item_id:token"]
-    frame.loc[frame["item_id:token"] == "f3", "title:token_seq"] = "long word " * 20
+    frame.loc[frame["item_id:token"] == "f3", "title:token_seq"] = "語" * 200
     frame.to_csv(tiny.files.items, sep="\t", index=False)
     assert train([*QUICK, "--model", "SASRec", "--output", "out"]) == 0
     capsys.readouterr()
@@ -241,7 +289,7 @@ def test_the_command_prints_titles(tiny_dataset, in_tmp, capsys):
     ]
     own = {line.split()[1]: line for line in lines}
     assert own["f5"].endswith("  Title of f5")
-    assert own["f3"].endswith("…")
+    assert own["f3"].endswith("語" * 75 + "…")
     assert max(map(len, lines)) < 100
 
 
@@ -277,6 +325,8 @@ def test_a_history_on_the_command_line(here, capsys):
         ([], "name --users or give a --history"),
         (["--users", "u1", "--k", "0"], "k: expected"),
         (["--history", "x"], "expected items of tiny"),
+        (["--history", "", "--csv", "x.csv"], "history: expected items of tiny"),
+        (["--users", ",", "--csv", "x.csv"], "users: expected at least one"),
     ],
 )
 def test_what_the_command_cannot_do_exits_with_2(here, capsys, extra, expected):

@@ -28,7 +28,7 @@ from recbole_tema.data.sequences import (
 )
 
 # RecBole's sequential models with a vector for each user besides the history.
-KNOW_USERS = frozenset({"Caser", "FPMC", "HGN", "HRM", "NPE", "SHAN", "TransRec"})
+KNOW_USERS = frozenset({"Caser", "DIN", "FOSSIL", "FPMC", "HGN", "HRM", "NPE", "SHAN", "TransRec"})
 
 # A field of the row that a process without a part of the batch computes in its place.
 _STAND_IN = "stand_in"

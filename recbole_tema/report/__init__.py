@@ -18,6 +18,7 @@ from recbole_tema.report.results import (
 from recbole_tema.report.significance import PairedTest, paired_tests
 from recbole_tema.report.tables import (
     Table,
+    in_one_order,
     side_by_side,
     tables_of_metrics,
     tables_of_results,
@@ -29,6 +30,7 @@ __all__ = [
     "PairedTest",
     "RunResult",
     "Table",
+    "in_one_order",
     "metrics_of_results",
     "paired_tests",
     "read_metrics",

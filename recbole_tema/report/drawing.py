@@ -26,6 +26,8 @@ RULE_COLOUR = "#d9d9d9"
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
 # Beyond seven models the colours come again, told apart by lines like these.
 DASHES = ("-", "--", ":")
+# Rows of a legend for which a figure has room, and inches of each other one.
+FEW_ROWS, LEGEND_ROW = 3, 0.21
 VALUE_SIZE, TICK_SIZE, LABEL_SIZE, TITLE_SIZE = 7.5, 9, 10, 11
 
 logger = logging.getLogger(__name__)
@@ -43,10 +45,15 @@ def quiet(axes: Axes) -> None:
 
 
 def shared_legend(figure: Figure, axes: Axes) -> None:
-    """One legend for the whole figure, above it, the models in rows in their order."""
+    """One legend for the whole figure, above it, the models in rows in their order.
+
+    A legend of more rows than ``FEW_ROWS`` makes the figure higher by what it takes.
+    """
     handles, names = axes.get_legend_handles_labels()
     inches = 0.5 + 0.09 * max(map(len, names))
     columns = max(1, min(len(names), int(figure.get_figwidth() / inches)))
+    more = -(-len(names) // columns) - FEW_ROWS
+    figure.set_figheight(figure.get_figheight() + LEGEND_ROW * max(more, 0))
     # A legend fills column after column; readers go along the rows.
     order = [index for first in range(columns) for index in range(first, len(names), columns)]
     figure.legend(

@@ -99,6 +99,8 @@ def write_learning_curves(
             axes.plot(epochs[best], values[best], "o", color=colour, markersize=dot)
     quiet(axes)
     axes.locator_params(axis="x", integer=True)
+    if all(len(line) == 1 for lines in points.values() for line in lines):
+        axes.set_xticks(sorted({int(line[0, 0]) for lines in points.values() for line in lines}))
     axes.set_xlabel("Epoch", fontsize=LABEL_SIZE, color=TEXT_COLOUR)
     title = f"{metric.upper()} on the validation cases (dot: best epoch)"
     axes.set_title(title, loc="left", fontsize=TITLE_SIZE, color=TEXT_COLOUR)

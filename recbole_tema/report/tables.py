@@ -114,7 +114,19 @@ def tables_of_metrics(
     return [_table(metrics, mode) for mode in modes]
 
 
-def side_by_side(tables: Mapping[str, Sequence[Table]]) -> list[Table]:
+def in_one_order(orders: Iterable[Sequence[str]]) -> list[str]:
+    """What any of ``orders`` names, each behind what it follows in the first that names it."""
+    found: list[str] = []
+    for order in orders:
+        at = 0
+        for name in order:
+            if name not in found:
+                found.insert(at, name)
+            at = found.index(name) + 1
+    return found
+
+
+def side_by_side(tables: Mapping[str, Sequence[Table]], models: Sequence[str]) -> list[Table]:
     """For each candidates mode one table of several data sets: the domains of all of them.
 
     Tests stay those of each data set's own table. ``all``, which stands for all cases of one data
@@ -122,6 +134,7 @@ def side_by_side(tables: Mapping[str, Sequence[Table]]) -> list[Table]:
 
     Args:
         tables: by data set. They have the same metrics.
+        models: the order of the rows.
 
     Returns:
         Tables in which a domain is called as it is, or ``DATASET: DOMAIN`` where two data sets have
@@ -137,9 +150,10 @@ def side_by_side(tables: Mapping[str, Sequence[Table]]) -> list[Table]:
             for table in each
             if table.candidates == mode
         }
-        models = tuple(dict.fromkeys(model for part in parts.values() for model in part.models))
+        there = {model for part in parts.values() for model in part.models}
+        rows = tuple(model for model in models if model in there)
         renamed = [
-            _of_models(part, models, dataset, {name for name in count if count[name] > 1})
+            _of_models(part, rows, dataset, {name for name in count if count[name] > 1})
             for dataset, part in parts.items()
         ]
         found.append(

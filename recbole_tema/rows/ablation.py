@@ -186,12 +186,12 @@ def _check(where: str, settings: dict[str, Any]) -> None:
 
 def _unknown(row: Row, entries: Entries, configure: Configure) -> str:
     """What a model has no setting for, with a hint; empty: nothing."""
-    owner = {
-        "modalities" if key == WITHOUT else key: what
-        for what, settings in entries.items()
-        for key in settings
-    }
-    unknown = configure(row.varied("", dict.fromkeys(owner))).unknown_keys()
+    owner, values = {}, {}
+    for what, settings in entries.items():
+        for key, value in settings.items():
+            name, value = ("modalities", None) if key == WITHOUT else (key, value)
+            owner[name], values[name] = what, value
+    unknown = configure(row.varied("", values)).unknown_keys()
     for key, what in owner.items():
         if key in unknown:
             return f"{what}: {row.model} has no setting {key!r}{unknown[key]}"

@@ -16,11 +16,13 @@ from recbole_tema.training.averaging import WeightAverage
 from recbole_tema.training.checkpoint import load_checkpoint, save_checkpoint
 from recbole_tema.training.memory import gpu_peak, host_peak
 from recbole_tema.training.resume import (
+    LIMITS,
     CannotGoOnError,
     CheckpointFiles,
     computation,
     differences,
     environment,
+    refuse_other_settings,
 )
 from recbole_tema.training.state import (
     attributes_now,
@@ -107,12 +109,14 @@ class CheckpointKeeper:
             raise CannotGoOnError(
                 f"{resume_file} holds a {last['model']}, but the model is {self.config['model']}"
             )
-        if differing := differences(last["settings"], self._settings):
-            raise CannotGoOnError(
-                f"{resume_file} was made with other settings: {', '.join(differing)}. Resume with "
-                "those of then (epochs, stopping_step and max_train_seconds may be raised), or "
-                "give another --output"
-            )
+        refuse_other_settings(resume_file, last["settings"], self._settings)
+        raised = [
+            f"{key} {self._settings.get(key)} in place of {last['settings'].get(key)}"
+            for key in sorted(LIMITS)
+            if self._settings.get(key) != last["settings"].get(key)
+        ]
+        if raised:
+            self.logger.warning(f"{resume_file} goes on with {', '.join(raised)}")
         if last["environment"] != (here := environment()):
             unlike = differences(last["environment"], here)
             self.logger.warning(f"{resume_file} was made elsewhere: {', '.join(unlike)}")

@@ -187,3 +187,46 @@ def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def _limit(value: float | None) -> float:
     return float("inf") if value is None else value
+
+
+def refuse_other_settings(last: str | Path, then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise CannotGoOnError where a run with settings ``now`` may not go on from ``last``."""
+    if differing := differences(then, now):
+        raise CannotGoOnError(
+            f"{last} was made with other settings: {', '.join(differing)}. Resume with "
+            "those of then (epochs, stopping_step and max_train_seconds may be raised), or "
+            "give another --output"
+        )
+
+
+def refuse_other_data(last: str | Path, then: str, now: str) -> None:
+    """The same for checksums of the data."""
+    if then != now:
+        raise CannotGoOnError(
+            f"{last} was made with other data: their checksum was {then[:12]} and is {now[:12]} "
+            "now. Put the data of then back, or give another --output"
+        )
+
+
+def check_begun(last: Path, config: TEMAConfig, data: str) -> None:
+    """Refuse to go on from ``last`` as far as that can be said before data and model are prepared.
+
+    What is damaged, and what preparation adds to the settings, is looked at when it is read.
+
+    Args:
+        last: a checkpoint to go on from.
+        config: the run's, with its seed.
+        data: checksum of the data set.
+
+    Raises:
+        CannotGoOnError: other settings or data.
+    """
+    try:
+        begun = torch.load(last, map_location="cpu", mmap=True, weights_only=True)
+        then, data_then = begun["settings"], begun["data"]
+    except Exception:  # torch raises many kinds
+        return
+    now = computation(config, then["eval_step"])
+    both = now.keys() & then.keys()
+    refuse_other_settings(last, {key: then[key] for key in both}, {key: now[key] for key in both})
+    refuse_other_data(last, data_then, data)

@@ -20,7 +20,7 @@ from recbole_tema.formats import ALL_DOMAINS
 from recbole_tema.training.averaging import WeightAverage
 from recbole_tema.training.checkpoint import load_checkpoint
 from recbole_tema.training.keeper import CheckpointKeeper
-from recbole_tema.training.resume import CannotGoOnError, CheckpointFiles
+from recbole_tema.training.resume import CheckpointFiles, refuse_other_data
 from recbole_tema.training.sharing import SharedLoss, check_trainer, shareable, shares_training
 
 
@@ -91,12 +91,8 @@ class PerDomainTrainer(CheckpointKeeper):
         self._started = time.perf_counter()
         self._saved = saved
         self._data = train_data._dataset.checksum()
-        if self._pending and self._pending["data"] != self._data:
-            raise CannotGoOnError(
-                f"{self.files.last} was made with other data: their checksum was "
-                f"{self._pending['data'][:12]} and is {self._data[:12]} now. Put the data of then "
-                "back, or give another --output"
-            )
+        if self._pending:
+            refuse_other_data(self.files.last, self._pending["data"], self._data)
         if self._pending and self._is_over():
             self._put_back(train_data)
             return self.best_valid_score, self.best_valid_result

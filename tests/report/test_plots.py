@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import recbole_tema
+from recbole_tema.report import plots
 from recbole_tema.report.plots import (
     COLOURS,
     write_comparison_plot,
@@ -141,3 +142,21 @@ def test_without_matplotlib_a_warning_says_so(tmp_path, monkeypatch, caplog):
         assert history(tmp_path / "history.png", TRIALS, {0}) is None
     assert not list(tmp_path.iterdir())
     assert "pip install matplotlib" in caplog.text
+
+
+def test_a_legend_of_many_models_stands_above_the_picture(tmp_path, matplotlib, monkeypatch):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    drawn = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: drawn.append(figure))
+    labels = [f"TEMA (what is changed in row number {number})" for number in range(19)]
+    write_learning_curves(tmp_path, {label: {1: {3: 0.1}} for label in labels}, "mrr")
+    (figure,) = drawn
+    FigureCanvasAgg(figure).draw()
+    (legend,), (axes,) = figure.legends, figure.axes
+    box, below = legend.get_window_extent(), axes.get_tightbbox()
+    assert box.y1 <= figure.bbox.y1
+    assert box.y0 >= below.y1
+    assert below.height > 3 * figure.dpi
+    # One epoch is one tick, at a whole number.
+    assert axes.get_xticks().tolist() == [3]

@@ -18,7 +18,12 @@ from recbole_tema.report.rendering import (
 )
 from recbole_tema.report.results import Cases, RunResult
 from recbole_tema.report.significance import PairedTest, paired_tests
-from recbole_tema.report.tables import side_by_side, tables_of_metrics, tables_of_results
+from recbole_tema.report.tables import (
+    in_one_order,
+    side_by_side,
+    tables_of_metrics,
+    tables_of_results,
+)
 
 
 def metrics(values, mode="uni999"):
@@ -282,7 +287,8 @@ def test_data_sets_side_by_side():
         PairedTest(domain, "mrr", "TEMA", "Pop", 0.2, 0.001, 0.004, 8, 7)
         for domain in ("arts", "all")
     ]
-    (found,) = side_by_side({"fo": [first], "ao": [replace(second, tests=tuple(tests))]})
+    both = {"fo": [first], "ao": [replace(second, tests=tuple(tests))]}
+    (found,) = side_by_side(both, ["TEMA", "BPR", "SASRec", "Pop"])
     assert found.models == ("TEMA", "BPR", "Pop")
     assert found.domains == ("food", "fo: office", "arts", "ao: office")
     nan = math.nan
@@ -304,9 +310,24 @@ def test_data_sets_side_by_side():
 def test_a_candidates_mode_that_one_data_set_has():
     first = of_domains({"Pop": {"food": [0.2]}})
     second = of_domains({"Pop": {"arts": [0.3]}}, mode="full")
-    found = side_by_side({"fo": [first], "ao": [second]})
+    found = side_by_side({"fo": [first], "ao": [second]}, ["Pop"])
     assert [(table.candidates, table.domains) for table in found] == [
         ("uni999", ("food",)),
         ("full", ("arts",)),
     ]
-    assert side_by_side({}) == []
+    assert side_by_side({}, ["Pop"]) == []
+
+
+@pytest.mark.parametrize(
+    ("orders", "expected"),
+    [
+        ([["TEMA", "Pop"], ["TEMA", "Pop"]], ["TEMA", "Pop"]),
+        # Only the second data set has the row of images.
+        ([["TEMA", "no text", "Pop"], ["TEMA", "no image", "Pop"]], "TEMA,no image,no text,Pop"),
+        ([["B"], ["A", "B", "C"]], ["A", "B", "C"]),
+        ([], []),
+    ],
+)
+def test_orders_that_differ_become_one(orders, expected):
+    wanted = expected.split(",") if isinstance(expected, str) else expected
+    assert in_one_order(orders) == wanted
