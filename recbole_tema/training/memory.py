@@ -1,6 +1,7 @@
 """The largest amount of memory that one run held, on the host and on its GPU."""
 
 import contextlib
+import ctypes
 import gc
 import resource
 import sys
@@ -12,12 +13,15 @@ _PROCESS = Path("/proc/self")
 
 
 def begin_peaks(device: torch.device) -> None:
-    """Let the peaks be those from here on, what earlier runs have left behind included.
+    """Let the peaks be those from here on, what earlier runs still hold included.
 
     Where the system cannot forget the host's (anything but Linux), its peak is that of the process
     since its start, and grows from run to run.
     """
     gc.collect()
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # a C library without it
+        # glibc keeps what was freed, gigabytes of it, which would count for the next run.
+        ctypes.CDLL(None).malloc_trim(0)
     with contextlib.suppress(OSError):
         (_PROCESS / "clear_refs").write_text("5")  # proc(5): resets VmHWM
     if device.type == "cuda":

@@ -34,3 +34,17 @@ def test_where_there_is_no_proc(monkeypatch, tmp_path):
 
 def test_without_a_gpu_there_is_none_to_measure():
     assert memory.gpu_peak(CPU) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
+def test_what_an_earlier_run_has_freed_is_not_the_next_ones():
+    memory.begin_peaks(CPU)
+    before = memory.host_peak()
+    blocks = [torch.zeros(256) for _ in range(200_000)]  # a kilobyte each, from the heap
+    high = memory.host_peak()
+    assert high - before > 190 * MIB
+    pin = blocks.pop()  # at the heap's end, so that nothing goes back by itself
+    del blocks
+    memory.begin_peaks(CPU)
+    assert memory.host_peak() < high - 150 * MIB
+    del pin
