@@ -5,6 +5,7 @@ import gzip
 import json
 import logging
 import math
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 
 from recbole_tema import __version__, compat, run_recbole_tema
 from recbole_tema.cli import main, settings_of
+from recbole_tema.training.checkpoint import load_checkpoint
 
 # ---- arguments -------------------------------------------------------------------------------
 
@@ -234,6 +236,21 @@ def test_each_model_logs_to_a_file_of_its_own(arguments):
         (log,) = Path("log", model).iterdir()
         text = log.read_text(encoding="utf-8")
         assert f"{model} on tiny" in text
+
+
+def test_the_log_has_four_digits_and_the_best_epoch_is_chosen_by_all(arguments):
+    run = [*arguments, "--model", "SASRec", "--output", "out"]
+    assert main(run) == 0
+    (log,) = Path("log", "SASRec").iterdir()
+    text = log.read_text(encoding="utf-8")
+    values = re.findall(r"mrr : (\S+)", text)
+    assert len(values) == 2 * 3  # two epochs; both domains and all
+    assert all(0 < float(value) < 1 and len(value) <= len("0.1234") for value in values)
+    scores = [float(value) for value in re.findall(r"valid_score: ([\d.]+)", text)]
+    assert len(scores) == 2
+    best = load_checkpoint("out/checkpoints/SASRec-2020-best.pth", None)["best_valid_score"]
+    assert best == pytest.approx(max(scores), abs=1e-6)
+    assert best != round(best, 4)
 
 
 def test_a_built_in_data_set_is_made_on_first_use(arguments, tiny, monkeypatch):

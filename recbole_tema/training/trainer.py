@@ -146,7 +146,9 @@ class PerDomainTrainer(CheckpointKeeper):
             score, result = super()._valid_epoch(*args, **kwargs)  # type: ignore[misc]
         # RecBole notes an epoch's loss before it validates.
         self.curve.append((max(self.train_loss_dict), float(score)))
-        return score, result
+        # As RecBole's evaluator does; the score that chooses the epoch stays whole.
+        places = self.config["metric_decimal_place"]
+        return score, {name: round(value, places) for name, value in result.items()}
 
     def _is_over(self) -> bool:
         """Whether an earlier part of the run has trained all that the settings allow."""
