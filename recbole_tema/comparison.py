@@ -79,9 +79,7 @@ def train_all(
     return failures
 
 
-def impossible_rows(
-    configs: Mapping[str, TEMAConfig], must_run: Collection[str] = ()
-) -> dict[str, str]:
+def impossible_rows(configs: Mapping[str, TEMAConfig], must_run: Collection[str]) -> dict[str, str]:
     """Which rows cannot be run on their data, found before any is trained, and why.
 
     Args:

@@ -7,18 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from recbole.utils import ModelType
 from tqdm import tqdm
 
 from recbole_tema.asked import settings_in
 from recbole_tema.config import FULL, UNSEEN, TEMAConfig
 from recbole_tema.data.dataset import CrossDomainDataset
-from recbole_tema.data.loaders import (
-    KNOW_USERS,
-    CaseLoader,
-    data_preparation,
-    scores_histories,
-)
+from recbole_tema.data.loaders import CaseLoader, data_preparation, knows_users
 from recbole_tema.data.sequences import Floats, Ints, Rows
 from recbole_tema.evaluation.ranker import CaseRanker
 from recbole_tema.formats import DOMAIN, ITEM, TITLE, USER, file_name_of, read_items
@@ -179,15 +173,14 @@ class Recommender:
         return found
 
     def _given(self, histories: Mapping[str, Sequence[str]]) -> list[_Person]:
-        model = self._config["model"]
-        reads = self._config["MODEL_TYPE"] == ModelType.SEQUENTIAL or scores_histories(self._config)
-        if histories and (not (reads or model == "Pop") or model in KNOW_USERS):
+        if histories and knows_users(self._config):
             raise ValueError(
-                f"{model} knows users by id, and can recommend to those of the "
+                f"{self._config['model']} knows users by id, and can recommend to those of the "
                 "data set alone; choose a model that reads histories, such as TEMA or SASRec"
             )
         of_token = self.dataset.field2token_id[self.dataset.iid_field]
         times = self.dataset.histories.times
+        latest = None if times is None else times.max()
         found = []
         for name, items in histories.items():
             unknown = [item for item in items if not of_token.get(item)]  # 0: padding
@@ -197,8 +190,8 @@ class Recommender:
                     f"first; got {', '.join(map(str, unknown[:3])) or 'none'}"
                 )
             ids = np.array([of_token[item] for item in items], dtype=np.int64)
-            latest = None if times is None else np.full(len(ids), times.max())
-            found.append(_Person(0, ids, latest, ids[:0]))
+            when = None if latest is None else np.full(len(ids), latest)
+            found.append(_Person(0, ids, when, ids[:0]))
         return found
 
     def _cases(self, people: Sequence[_Person], domains: Sequence[int]) -> tuple[Rows, Rows]:
@@ -209,11 +202,12 @@ class Recommender:
         items: list[Ints] = []
         times: list[Floats] = []
         for each in people:
+            owned = each.owned
             for first, stop in (self.dataset.domain_ranges[domain] for domain in domains):
                 # Among one more than are owned is one that is not.
-                some = np.arange(first, min(stop, first + len(each.owned) + 1))
-                new = some[~np.isin(some, each.owned)]
-                items.append(np.append(each.owned, new[0] if len(new) else first))
+                some = np.arange(first, min(stop, first + len(owned) + 1))
+                new = some[~np.isin(some, owned)]
+                items.append(np.append(owned, new[0] if len(new) else first))
                 if each.times is not None:
                     before = np.full(len(each.besides), each.times[0])
                     times.append(np.concatenate([before, each.times, each.times[-1:]]))

@@ -161,6 +161,14 @@ def scores_histories(config: Config) -> bool:
     return asked is not None and asked(config)
 
 
+def knows_users(config: Config) -> bool:
+    """Whether a model scores a user by id, and so only one that it has seen in training."""
+    if config["model"] == "Pop":
+        return False
+    by_history = config["MODEL_TYPE"] == ModelType.SEQUENTIAL or scores_histories(config)
+    return not by_history or config["model"] in KNOW_USERS
+
+
 def data_preparation(
     config: Config, dataset: CrossDomainDataset
 ) -> tuple[TrainDataLoader, CaseLoader, CaseLoader]:
@@ -190,14 +198,13 @@ def data_preparation(
         train_set.shuffle_ties_of(histories)
     if len(train_set) == 0:
         raise ValueError("no row to train on: no history has two items in the training part")
-    by_history = reads_histories or scores_histories(config)
-    if not by_history or config["model"] in KNOW_USERS:
+    if knows_users(config):
         evaluated = np.concatenate([valid.users, test.users])
         _refuse_unknown_users(config, events[dataset.uid_field].numpy(), evaluated)
     train = _loader_class(config)(
         config, train_set, _sampler(config, dataset, train_set), shuffle=config["shuffle"]
     )
-    if by_history and not reads_histories:
+    if scores_histories(config):
         dataset.reads_histories = True
         dataset._change_feat_format()
     max_length = config["MAX_ITEM_LIST_LENGTH"]
@@ -267,9 +274,9 @@ def _sampler(config: Config, dataset: CrossDomainDataset, train_set: CrossDomain
 
 
 def _refuse_unknown_users(config: Config, trained: Ints, evaluated: Ints) -> None:
-    """A model with a vector for each user cannot score one it never saw; Pop has none."""
+    """A model with a vector for each user cannot score one it never saw."""
     unknown = np.setdiff1d(evaluated, trained)
-    if len(unknown) and config["model"] != "Pop":
+    if len(unknown):
         raise ValueError(
             f"{config['model']} scores users by id, and {len(unknown)} of "
             f"{len(np.unique(evaluated))} users to evaluate have no training row in this data set "
