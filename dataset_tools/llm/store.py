@@ -23,6 +23,7 @@ APPLICATION = 0x54454D41
 """Stands in the file's header: a store of answers and no other database."""
 VERSION = 1
 BUSY_SECONDS = 60.0
+BUSY_WAIT = 0.01
 TABLES = """
 CREATE TABLE answers (
     key TEXT NOT NULL,           -- SHA-256 of model, prompt, parameters and messages
@@ -244,7 +245,7 @@ class Store:
     def _prepare(self) -> None:
         # A write is complete in the log when the call returns; only the loss of power, not that of
         # the process, can take the last ones back.
-        self._db.execute("PRAGMA journal_mode = WAL")
+        self._write_ahead()
         self._db.execute("PRAGMA synchronous = NORMAL")
         with self._transaction():
             (tables,) = self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
@@ -264,6 +265,21 @@ class Store:
         (state,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         if state != "ok":
             raise sqlite3.DatabaseError(state)
+
+    def _write_ahead(self) -> None:
+        """Keep the file by a write-ahead log; several stores may change a new file to it at once.
+
+        This is where SQLite gives up at once instead of waiting for ``BUSY_SECONDS``.
+        """
+        until = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > until:
+                    raise
+                time.sleep(BUSY_WAIT)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -87,7 +87,8 @@ def test_claims_end_with_the_store_and_with_the_process(store_path) -> None:
 def test_many_writers_at_once(store_path, question) -> None:
     """Eight stores write to one new file; each of 40 keys is claimed by one of them."""
     claimed: list[str] = []
-    start = threading.Barrier(8)
+    # A thread that fails must not leave the others waiting.
+    start = threading.Barrier(8, timeout=60)
 
     def work() -> None:
         start.wait()
@@ -106,6 +107,25 @@ def test_many_writers_at_once(store_path, question) -> None:
     assert sorted(claimed, key=int) == [str(at) for at in range(40)]
     with Store(store_path) as store:
         assert all(len(store.attempts(str(at))) == 1 for at in range(40))
+
+
+def test_a_new_file_that_is_being_written_is_waited_for(store_path) -> None:
+    """SQLite refuses to change it to a write-ahead log, and does so without waiting."""
+    with closing(sqlite3.connect(store_path, isolation_level=None, check_same_thread=False)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        other = threading.Timer(0.3, lambda: db.execute("COMMIT"))
+        other.start()
+        with Store(store_path) as store:
+            assert store.claim("k", 60)
+        other.join()
+
+
+def test_a_new_file_that_stays_locked_is_not_waited_for_for_ever(store_path, monkeypatch) -> None:
+    monkeypatch.setattr("recbole_tema.dataset_tools.llm.store.BUSY_SECONDS", 0.2)
+    with closing(sqlite3.connect(store_path, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        with pytest.raises(FormatError, match="answers: database is locked"):
+            Store(store_path)
 
 
 def test_totals_by_stage(store_path, question) -> None:
