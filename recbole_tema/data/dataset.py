@@ -307,6 +307,10 @@ class CrossDomainDataset(SequentialDataset):
         train, valid, test = (self.histories.part(a, b) for a, b in pairwise(bounds))
         return train, whole_rows(valid), whole_rows(test)
 
+    def trained_items(self) -> Ints:
+        """Ascending ids of the items that training histories hold."""
+        return np.unique(self.split()[0].items)
+
     def training_times(self) -> Floats | None:
         """(E,) times of all training events; None where the data set has none."""
         return self.split()[0].times

@@ -32,7 +32,12 @@ class MultiViewRecommender(ViewStates):
         # The one loss of joined vectors is over the target's domain, see ViewStates.
         joined = self.settings.view_join == "vectors"
         self.among_all = self.settings.merged_candidates == "all" and not joined
-        self.n_negatives = sample_size(config, max(map(len, self.sampled_ranges())))
+        self.n_negatives = sample_size(config, max(map(len, self.compared_items())))
+        # For each range how many of the items compared each term of the loss can score.
+        self.n_compared = [
+            [int(present.sum()) for present in self._present(items)]
+            for items in self.compared_items()
+        ]
         # Of all items for scoring, kept between train() or eval() and the next loss.
         self._may_keep = True
         self._scoring: tuple[Any, Tables, list[Tensor]] | None = None
@@ -158,7 +163,7 @@ class MultiViewRecommender(ViewStates):
         complete = all(count == stop - start for count in self.n_present[among])
         if tables.items is not None:
             rows, negatives = tables.row_of(wanted), tables.row_of(pools[among])
-            sample = Negatives(negatives, self.n_present[among])
+            sample = Negatives(negatives, self.n_compared[among])
             present = None if complete else self._present(tables.items)
         else:
             rows, sample = wanted - start, None

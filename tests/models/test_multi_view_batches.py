@@ -37,7 +37,7 @@ def test_sampling_every_item_is_the_full_loss(
 
 
 def test_negatives_come_from_the_whole_domain_of_the_target(tiny_dataset, build):
-    model = build("LLMEMF", tiny_dataset(), n_negatives=8)
+    model = build("LLMEMF", tiny_dataset(), n_negatives=8, untrained_negatives=True)
     assert [len(pool) for pool in model.draw_negatives()] == [8, 8]
     model.n_negatives = 400
     food, kitchen = model.draw_negatives()[:2]
