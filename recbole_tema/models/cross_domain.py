@@ -8,7 +8,6 @@ from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
 from torch import Tensor
 
-from recbole_tema.config import flag
 from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.models.layers import Packing
 from recbole_tema.models.views import MERGED, Events, X, Y
@@ -23,8 +22,8 @@ class CrossDomainRecommender(SequentialRecommender):
     Attributes:
         candidate_ranges: half-open ranges of item ids: those of X, of Y, and of both.
         item_domain: (N + 1,) 0 for an item of X, 1 for one of Y, -1 for padding.
-        compared: item ids that a loss tells targets from, ascending: all, or without
-            ``untrained_negatives`` those that training histories hold.
+        compared: item ids that a loss tells targets from, ascending: all, unless a model has it
+            otherwise (:meth:`compare_with`).
         among_all: whether some loss is a softmax over the items of both domains.
         n_negatives: how many items stand for the candidates of a loss; 0: all of them.
     """
@@ -43,17 +42,7 @@ class CrossDomainRecommender(SequentialRecommender):
         self.TIME_SEQ = config["TIME_FIELD"] + config["LIST_SUFFIX"]
         self.candidate_ranges = [*dataset.domain_ranges, (1, self.n_items)]
         self.register_buffer("item_domain", dataset.item_domain, persistent=False)
-        is_compared = torch.ones(self.n_items, dtype=torch.bool)
-        if not flag(config, "untrained_negatives"):
-            is_compared[:] = False
-            is_compared[dataset.trained_items()] = True
-            for start, stop in dataset.domain_ranges:
-                # A domain that training lacks has no targets: any of its items will do.
-                is_compared[start:stop] |= not is_compared[start:stop].any()
-        compared = is_compared[1:].nonzero().squeeze(1) + 1
-        self.register_buffer("compared", compared, persistent=False)
-        bounds = torch.tensor(self.candidate_ranges)
-        self._compared_ranges = torch.searchsorted(compared, bounds).tolist()
+        self.compare_with(torch.arange(1, self.n_items))
 
     def events_of(self, interaction: Interaction) -> Events:
         """All input events of the rows."""
@@ -76,6 +65,12 @@ class CrossDomainRecommender(SequentialRecommender):
             return [] if len(self.compared) == self.n_items - 1 else pools
         size = (self.n_negatives,)
         return [pool[torch.randint(len(pool), size, device=self.device)] for pool in pools]
+
+    def compare_with(self, items: Tensor) -> None:
+        """Tell targets from these ``items`` alone: ascending ids, some of each domain."""
+        self.register_buffer("compared", items, persistent=False)
+        bounds = torch.tensor(self.candidate_ranges)
+        self._compared_ranges = torch.searchsorted(items, bounds).tolist()
 
     def compared_items(self) -> list[Tensor]:
         """The items that targets are told from: of X, of Y, and maybe of both."""

@@ -53,6 +53,7 @@ class ModelSettings:
     attn_dropout: float
     initializer_range: float
     merged_candidates: str
+    untrained_negatives: bool
     loss_implementation: str
     torch_compile: str | None
 
@@ -114,6 +115,7 @@ class ModelSettings:
             attn_dropout=float(at_least(config, "attn_dropout_prob", 0)),
             initializer_range=float(config["initializer_range"]),
             merged_candidates=config["merged_candidates"],
+            untrained_negatives=flag(config, "untrained_negatives"),
             loss_implementation=config["loss_implementation"],
             torch_compile=_compile_backend(config),
         )

@@ -12,7 +12,7 @@ from recbole_tema.data.dataset import CrossDomainDataset
 from recbole_tema.data.sequences import Floats
 from recbole_tema.models.calendar import CalendarTime
 from recbole_tema.models.cross_domain import CrossDomainRecommender
-from recbole_tema.models.items import Modality, Stream, TagModality
+from recbole_tema.models.items import IdModality, Modality, Stream, TagModality
 from recbole_tema.models.layers import Packing, init_weights
 from recbole_tema.models.settings import ModelSettings
 from recbole_tema.models.similarity import unit_vectors
@@ -38,6 +38,8 @@ class ViewStates(CrossDomainRecommender):
         self.settings = settings = ModelSettings.from_config(config)
         streams = self.build_streams(config, dataset)
         self.streams = nn.ModuleDict(streams)
+        if not settings.untrained_negatives:
+            self._spare_untrained_items(dataset)
         if unused := set(settings.modality_weights) - set(streams):
             self.logger.warning(
                 f"modality_weights: those of {sorted(unused)} have no effect, as what is weighted "
@@ -93,6 +95,20 @@ class ViewStates(CrossDomainRecommender):
         if self.settings.fusion == "early":
             return {"early": Stream(list(modalities.values()))}
         return {name: Stream([modality]) for name, modality in modalities.items()}
+
+    def _spare_untrained_items(self, dataset: CrossDomainDataset) -> None:
+        """Tell targets from no item that training lacks and that has more than an id."""
+        described = torch.zeros(self.n_items, dtype=torch.bool)
+        for stream in self.stream_list:
+            for each in [*stream.members, *filter(None, [stream.gate])]:
+                if not isinstance(each, IdModality):
+                    described |= each.present
+        compared = ~described
+        compared[dataset.trained_items()] = True
+        for start, stop in dataset.domain_ranges:
+            # A domain that training lacks has no targets: any of its items will do.
+            compared[start:stop] |= not compared[start:stop].any()
+        self.compare_with(compared[1:].nonzero().squeeze(1) + 1)
 
     def _calendars(self, times: Floats | None) -> nn.ModuleList:
         """One calendar a stream; none where they are switched off or the data has no times."""
