@@ -161,7 +161,7 @@ def test_what_the_data_set_lacks_is_left_out(tiny_dataset, ablate, caplog):
     assert [each.what for each in changed] == [
         *("full model", "id alone", "merged view alone", "single-domain views alone"),
         *("without attention", "without calendar time", "latest weights"),
-        *("ties in the order of the file", "sum of probabilities"),
+        *("ties in the order of the file", "untrained items as negatives", "sum of probabilities"),
         *("mixture of probabilities", "sum of scores"),
     ]
     assert "TEMA (without tags) is left out: tiny has no tags" in caplog.messages
