@@ -30,6 +30,7 @@ PAPER = {
     "inner_size": 0,
     "n_heads": 1,
     "n_negatives": 0,
+    "untrained_negatives": True,
     "train_batch_size": 256,
 }
 
@@ -69,7 +70,12 @@ def epochs(options: argparse.Namespace) -> str:
         ),
         "TEMA, 512 negatives": _measure(options, "our_epoch", "TEMA", tema, None, True),
         "TEMA, full loss": _measure(
-            options, "our_epoch", "TEMA", {**tema, "n_negatives": 0}, options.steps, True
+            options,
+            "our_epoch",
+            "TEMA",
+            {**tema, "n_negatives": 0, "untrained_negatives": True},
+            options.steps,
+            True,
         ),
     }
     baseline = rows["RecBole's SASRec"]

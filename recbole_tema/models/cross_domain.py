@@ -25,7 +25,7 @@ class CrossDomainRecommender(SequentialRecommender):
         compared: item ids that a loss tells targets from, ascending: all, unless a model has it
             otherwise (:meth:`compare_with`).
         among_all: whether some loss is a softmax over the items of both domains.
-        n_negatives: how many items stand for the candidates of a loss; 0: all of them.
+        n_negatives: how many items stand for those that targets are told from; 0: all of them.
     """
 
     input_type = InputType.POINTWISE
@@ -59,7 +59,7 @@ class CrossDomainRecommender(SequentialRecommender):
         return following[padded > 0]
 
     def draw_negatives(self) -> list[Tensor]:
-        """For each range (n,) items that stand for its candidates; none: all of them."""
+        """For each range (n,) items that stand for those compared; none: all items are."""
         pools = self.compared_items()
         if not self.n_negatives:
             return [] if len(self.compared) == self.n_items - 1 else pools
@@ -69,7 +69,7 @@ class CrossDomainRecommender(SequentialRecommender):
     def compare_with(self, items: Tensor) -> None:
         """Tell targets from these ``items`` alone: ascending ids, some of each domain."""
         self.register_buffer("compared", items, persistent=False)
-        bounds = torch.tensor(self.candidate_ranges)
+        bounds = torch.tensor(self.candidate_ranges, device=items.device)
         self._compared_ranges = torch.searchsorted(items, bounds).tolist()
 
     def compared_items(self) -> list[Tensor]:

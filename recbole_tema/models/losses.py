@@ -25,7 +25,7 @@ IMPLEMENTATIONS = ("auto", "plain", "chunked")
 
 @dataclass(frozen=True)
 class Negatives:
-    """A uniform sample with replacement that stands for all candidates but the target.
+    """Items that stand for all candidates but the target: a uniform sample, or all of them.
 
     Attributes:
         rows: (n,) rows of the item vectors; all positions share them.

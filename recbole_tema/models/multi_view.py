@@ -23,8 +23,9 @@ from recbole_tema.models.views import MERGED, Events, Positions, Tables, View, X
 class MultiViewRecommender(ViewStates):
     """Base of LLM-EMF and TEMA-LLM.
 
-    The state that a view has reached is compared with the candidates, the items of the target's
-    domain; each view has its loss (eq. 9, 10), and when scoring the views are added (eq. 11).
+    The state that a view has reached is compared with items of the target's domain: in training
+    with those that the target is told from, when scoring with all of them. Each view has its loss (eq. 9,
+    10), and when scoring the views are added (eq. 11).
     """
 
     def __init__(self, config: Config, dataset: CrossDomainDataset) -> None:
@@ -33,7 +34,7 @@ class MultiViewRecommender(ViewStates):
         joined = self.settings.view_join == "vectors"
         self.among_all = self.settings.merged_candidates == "all" and not joined
         self.n_negatives = sample_size(config, max(map(len, self.compared_items())))
-        # For each range how many of the items compared each term of the loss can score.
+        # For the loss: of the items compared in each range, how many each term of it can score.
         self.n_compared = [
             [int(present.sum()) for present in self._present(items)]
             for items in self.compared_items()
@@ -133,7 +134,7 @@ class MultiViewRecommender(ViewStates):
     def _keys_by_range(self, tables: Tables) -> list[list[Tensor]]:
         """For each candidate range what targets and negatives are rows of, fused.
 
-        All candidates of the range, or with a sample the vectors of all items that are needed.
+        All items of the range, or with negatives the vectors of all items that are needed.
         """
         keys = self.keys(tables)
         if tables.items is not None:

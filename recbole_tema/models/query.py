@@ -147,6 +147,7 @@ class QueryRecommender(CrossDomainRecommender):
         ``pools``: of :meth:`draw_negatives`.
         """
         table, rows = self._table(targets, pools)
+        compared = self.compared_items()
         domains = self.item_domain[targets]
         weights = self.target_weights(events, domains)
         loss = table.new_zeros(())
@@ -156,7 +157,7 @@ class QueryRecommender(CrossDomainRecommender):
             start, stop = self.candidate_ranges[among]
             candidates = Candidates(table[start:stop], targets[at] - start, None)
             if pools:
-                sample = Negatives(rows[pools[among]], [stop - start])
+                sample = Negatives(rows[pools[among]], [len(compared[among])])
                 candidates = Candidates(table, rows[targets[at]], sample)
             loss = loss + loss_of(domain, at, candidates, weights[at])
         return loss

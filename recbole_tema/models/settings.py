@@ -209,7 +209,7 @@ def sample_size(config: Config, candidates: int) -> int:
 
     Args:
         config: the model's.
-        candidates: number of items of the largest range that is sampled from.
+        candidates: how many items targets are told from, in the largest range.
     """
     asked = int(at_least(config, "n_negatives", 0))
     return asked if asked < candidates or config["shard_items"] else 0

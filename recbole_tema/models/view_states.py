@@ -69,7 +69,7 @@ class ViewStates(CrossDomainRecommender):
             for encoders in self.encoders:
                 for encoder in cast(nn.ModuleList, encoders):
                     encoder.compile(backend=settings.torch_compile, dynamic=True)
-        # For each range how many of its items each term of the loss can score.
+        # Of all items of each range, how many each term of the loss can score.
         self.n_present = [
             [int(present.sum()) for present in self._present(slice(start, stop))]
             for start, stop in self.candidate_ranges
@@ -106,8 +106,9 @@ class ViewStates(CrossDomainRecommender):
         compared = ~described
         compared[dataset.trained_items()] = True
         for start, stop in dataset.domain_ranges:
-            # A domain that training lacks has no targets: any of its items will do.
-            compared[start:stop] |= not compared[start:stop].any()
+            if not compared[start:stop].any():
+                # A domain that training lacks has no targets: any of its items will do.
+                compared[start:stop] = True
         self.compare_with(compared[1:].nonzero().squeeze(1) + 1)
 
     def _calendars(self, times: Floats | None) -> nn.ModuleList:

@@ -3,13 +3,15 @@
 import pytest
 import torch
 
+from recbole_tema.models.views import Tables
+
 # The last two of each are held out.
 HISTORIES = [
     ("u1", ["f1", "k1", "f2", "f7", "k7"]),
     ("u2", ["k2", "f5", "k3", "f1", "f8"]),
-    ("u3", ["f2", "k1", "k1", "k8", "k9"]),
+    ("u3", ["f2", "k1", "k4", "k8", "k9"]),
 ]
-TRAINED = (("f1", "f2", "f5"), ("k1", "k2", "k3"))
+TRAINED = (("f1", "f2", "f5"), ("k1", "k2", "k3", "k4"))
 DESCRIBED = {"text": (), "image": (), "tags": ()}
 # The models are in float64, but temperature and weights were made from float32 logarithms.
 CLOSE = {"rtol": 1e-6, "atol": 1e-9}
@@ -75,7 +77,7 @@ def test_what_is_but_an_id_stays_a_negative(tiny_dataset, build, name, settings,
 def test_the_loss_over_what_training_has(
     tiny_dataset, build, batch, name, settings, n_negatives, close
 ):
-    """-log of the target's part in Σ exp(similarity) over the three trained items of its domain."""
+    """-log of the target's part in Σ exp(similarity) over the trained items of its domain."""
     tiny = tiny_dataset(histories=HISTORIES, absent=DESCRIBED)
     ids = ids_of(tiny)
     model = build(name, tiny, untrained_negatives=False, views=["merged"], **settings)
@@ -90,6 +92,38 @@ def test_the_loss_over_what_training_has(
             torch.testing.assert_close(model.calculate_loss(row), expected, **close)
 
 
+@pytest.mark.parametrize(("n_negatives", "close"), [(0, CLOSE), (6000, {"rtol": 0, "atol": 0.04})])
+def test_the_mixture_over_both_domains(tiny_dataset, build, batch, n_negatives, close):
+    """-log Σ_m a_m P_m of eq. 8, each P_m over the trained items of both domains that have m."""
+    tiny = tiny_dataset(histories=HISTORIES, absent={"text": ("f5",), "image": ("k1", "k4")})
+    ids = ids_of(tiny)
+    settings = {"fusion": "mixture", "similarity": "dot", "merged_candidates": "all"}
+    weights = {"id": 0.5, "image": 0.2, "text": 0.3}
+    model = build(
+        "LLMEMF",
+        tiny,
+        untrained_negatives=False,
+        views=["merged"],
+        modality_weights=weights,
+        **settings,
+    )
+    model.n_negatives = n_negatives
+    assert len(model.draw_negatives()) == 3
+    trained = [ids[token] for token in TRAINED[0] + TRAINED[1]]
+    row = batch([([ids["k1"]], ids["f2"])])
+    with torch.no_grad():
+        events = model.events_of(row)
+        tables = Tables([stream.vectors() for stream in model.stream_list])
+        state = model.encode(events, tables)[2].at(events.packing.latest)
+        probability = 0.0
+        for name, query, table in zip(model.streams, state, tables.vectors, strict=True):
+            z = table @ query[0] / 0.7
+            has = [item for item in trained if model.streams[name].present[item]]
+            assert len(has) == {"id": 7, "text": 6, "image": 5}[name]
+            probability += weights[name] * (z[ids["f2"]] - z[has].logsumexp(0)).exp()
+        torch.testing.assert_close(model.calculate_loss(row), -probability.log(), **close)
+
+
 @pytest.mark.parametrize("untrained", [True, False])
 def test_what_is_not_compared_learns_nothing(tiny_dataset, build, batch, untrained):
     tiny = tiny_dataset(histories=HISTORIES, absent=DESCRIBED)
@@ -99,7 +133,7 @@ def test_what_is_not_compared_learns_nothing(tiny_dataset, build, batch, untrain
     model.calculate_loss(rows).backward()
     gradients = model.streams["early"].members[0].embedding.weight.grad
     others = [ids[token] for token in ids if token not in TRAINED[0] + TRAINED[1]]
-    assert gradients[others].any(dim=1).tolist() == [untrained] * 15
+    assert gradients[others].any(dim=1).tolist() == [untrained] * 14
 
 
 def test_a_domain_that_training_lacks_keeps_its_items(tiny_dataset, build, batch):
@@ -108,7 +142,8 @@ def test_a_domain_that_training_lacks_keeps_its_items(tiny_dataset, build, batch
     model = build("TEMA", tiny, untrained_negatives=False)
     model.n_negatives = 300
     food, kitchen = model.draw_negatives()
-    assert len(set(food.tolist())) == 3
+    ids = ids_of(tiny)
+    assert set(food.tolist()) == {ids["f1"], ids["f2"], ids["f3"]}
     assert set(kitchen.tolist()) == set(range(13, 22))
     assert model.calculate_loss(batch([([1], 2)])).isfinite()
 

@@ -115,9 +115,11 @@ def test_a_new_file_that_is_being_written_is_waited_for(store_path) -> None:
         db.execute("BEGIN IMMEDIATE")
         other = threading.Timer(0.3, lambda: db.execute("COMMIT"))
         other.start()
-        with Store(store_path) as store:
-            assert store.claim("k", 60)
-        other.join()
+        try:
+            with Store(store_path) as store:
+                assert store.claim("k", 60)
+        finally:
+            other.join()
 
 
 def test_a_new_file_that_stays_locked_is_not_waited_for_for_ever(store_path, monkeypatch) -> None:
