@@ -24,8 +24,8 @@ class MultiViewRecommender(ViewStates):
     """Base of LLM-EMF and TEMA-LLM.
 
     The state that a view has reached is compared with items of the target's domain: in training
-    with those that the target is told from, when scoring with all of them. Each view has its loss (eq. 9,
-    10), and when scoring the views are added (eq. 11).
+    with those that the target is told from, when scoring with all of them. Each view has its loss
+    (eq. 9, 10), and when scoring the views are added (eq. 11).
     """
 
     def __init__(self, config: Config, dataset: CrossDomainDataset) -> None:
