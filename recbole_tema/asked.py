@@ -1,6 +1,7 @@
 """What a run was asked for, by arguments and property files: rows, data sets, settings, seeds."""
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ class Asked:
         )
 
     def folder(self) -> Path:
-        """Where the results go; by default named after the time."""
+        """Where the results go; by default named after the time and the process."""
         if self.output:
             return self.output
         kind = (
@@ -94,7 +95,9 @@ class Asked:
             else [f"sweep-{key}" for key in self.sweep or ()]
         )
         names = [file_name_of(row.label) for row in self.rows]
-        return Path("results") / "-".join([*self.datasets, *names, *kind, get_local_time()])
+        # Two runs may begin in the same second.
+        unique = f"{get_local_time()}-{os.getpid()}"
+        return Path("results") / "-".join([*self.datasets, *names, *kind, unique])
 
     def folders(self, folder: Path) -> dict[str, Path]:
         """Where those of each data set go: into ``folder``, or below it where there are several."""
@@ -179,7 +182,12 @@ def config_of(
     if dataset in BUILT_IN and from_first(not folder.exists()):
         if is_first():
             print(f"building {dataset} in {folder}")
-            BUILT_IN[dataset](folder.parent)
+            try:
+                BUILT_IN[dataset](folder.parent)
+            except (ValueError, OSError):
+                # Another process may have made it meanwhile.
+                if not folder.exists():
+                    raise
         barrier()
         # Once more, as the data set brought properties of its own.
         config = TEMAConfig(name, dataset, config_file_list, config_dict)

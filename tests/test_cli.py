@@ -5,6 +5,7 @@ import gzip
 import json
 import logging
 import math
+import os
 import re
 import sys
 from importlib import metadata
@@ -13,8 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recbole_tema import __version__, compat, run_recbole_tema
+from recbole_tema import __version__, asked, compat, run_recbole_tema
 from recbole_tema.cli import main, settings_of
+from recbole_tema.formats import FormatError
 from recbole_tema.training.checkpoint import load_checkpoint
 
 # ---- arguments -------------------------------------------------------------------------------
@@ -254,8 +256,6 @@ def test_the_log_has_four_digits_and_the_best_epoch_is_chosen_by_all(arguments):
 
 
 def test_a_built_in_data_set_is_made_on_first_use(arguments, tiny, monkeypatch):
-    from recbole_tema import asked
-
     made = []
     hidden = tiny.files.folder.rename(tiny.files.folder.parent / "hidden")
 
@@ -290,3 +290,34 @@ def test_an_output_that_is_a_file_exits_with_2(arguments, capsys):
 def test_fewer_items_than_candidates_are_told(arguments, caplog):
     assert main([*arguments, "--model", "Pop", "--candidates", "uni999"]) == 0
     assert "cases have fewer items to draw from" in caplog.text
+
+
+def test_a_built_in_data_set_that_another_process_made_meanwhile(tiny, monkeypatch):
+    """It is there when this process puts its own in place."""
+    folder = tiny.files.folder
+    aside = folder.rename(folder.with_name("aside"))
+
+    def slower(_: Path) -> Path:
+        aside.rename(folder)
+        raise FormatError("tiny is there already")
+
+    monkeypatch.setitem(asked.BUILT_IN, "tiny", slower)
+    config = asked.config_of("TEMA", "tiny", None, {"data_path": str(folder.parent)})
+    assert config["domains"] == ["food", "kitchen"]
+
+    def broken(_: Path) -> Path:
+        raise FormatError("no room")
+
+    folder.rename(aside)
+    monkeypatch.setitem(asked.BUILT_IN, "tiny", broken)
+    with pytest.raises(FormatError, match="no room"):
+        asked.config_of("TEMA", "tiny", None, {"data_path": str(folder.parent)})
+
+
+def test_runs_of_one_second_do_not_share_a_folder(monkeypatch):
+    monkeypatch.setattr(asked, "get_local_time", lambda: "Nov-29-2026_13-48-31")
+    folders = []
+    for number in (7, 8):
+        monkeypatch.setattr(os, "getpid", lambda number=number: number)
+        folders.append(str(asked.Asked.of("TEMA", "tiny").folder()))
+    assert folders == [f"results/tiny-TEMA-Nov-29-2026_13-48-31-{number}" for number in (7, 8)]

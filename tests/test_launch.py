@@ -150,7 +150,7 @@ def test_torchrun_writes_one_set_of_results(tiny_dataset, in_tmp):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Candidates: full") == 1
     assert done.stdout.count("Results: results") == 1
-    assert done.stderr.count("Evaluate   : 100%") == 2 + 2  # validation and test, of two models
+    assert done.stderr.count("Evaluate   :   0%") == 2 + 2  # validation and test, of two models
     assert Path("results", "metrics.json").is_file()
     expected = {"results/checkpoints": 4, "log_tensorboard": 2, "log/TEMA": 1, "log/Pop": 1}
     for folder, number in expected.items():

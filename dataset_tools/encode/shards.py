@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -79,7 +80,9 @@ class Shards:
             "digests": np.frombuffer(b"".join(self._digests), np.uint8).reshape(-1, 32),
             "vectors": np.concatenate(self._vectors),
         }
-        with atomic_write(self._folder / f"{self._next:06d}.safetensors") as beside:
+        # Another process that was done first may have cleared the folder; the vectors are held.
+        place = self._folder / f"{self._next:06d}.safetensors"
+        with suppress(FileNotFoundError), atomic_write(place) as beside:
             beside.write_bytes(save(stored))
         self._next += 1
         self._digests, self._vectors = [], []

@@ -135,7 +135,7 @@ class RunCheckpoints:
             )
         for folder in (self.output, self.folder):
             for half_written in folder.glob(".writing-*"):
-                half_written.unlink()
+                half_written.unlink(missing_ok=True)
         if not resume:
             files.best.unlink(missing_ok=True)
             files.last.unlink(missing_ok=True)

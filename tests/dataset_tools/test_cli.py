@@ -83,7 +83,8 @@ def test_a_full_disk_is_one_line_and_code_2(small: Path) -> None:
     code = f"{limits}from recbole_tema.dataset_tools.cli import main; sys.exit(main(sys.argv[1:]))"
     root = Path(__file__).resolve().parents[2]
     ended = subprocess.run(
-        [sys.executable, "-c", f"import sys; {code}", "tag", str(small)],
+        # -B: Python would leave its own files cut off, too.
+        [sys.executable, "-B", "-c", f"import sys; {code}", "tag", str(small)],
         capture_output=True,
         text=True,
         cwd=root,

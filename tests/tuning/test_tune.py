@@ -192,7 +192,7 @@ def tried(table):
 
 def test_a_killed_study_goes_on_and_tries_the_lost_trial_again(here, monkeypatch):
     killed = start(4, "SIGKILL", 0, *command("SASRec", 4, "killed"))
-    killed.communicate()
+    killed.communicate(timeout=300)
     assert killed.returncode == -signal.SIGKILL
     assert [row["number"] for row in rows("killed/trials-SASRec.csv")] == ["0"]
     monkeypatch.setattr(study_module, "GRACE", 1)
@@ -208,7 +208,7 @@ def test_a_killed_study_goes_on_and_tries_the_lost_trial_again(here, monkeypatch
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
 def test_a_signal_says_how_to_go_on(here, name, code):
     stopped = start(3, name, 0, *command("SASRec", 3, "stopped"))
-    _, errors = stopped.communicate()
+    _, errors = stopped.communicate(timeout=300)
     assert stopped.returncode == code
     told, _, again = errors.partition("Every complete trial is kept. Go on with:\n")
     assert f"stopped by {name}" in told
@@ -223,7 +223,11 @@ def test_a_signal_says_how_to_go_on(here, name, code):
 
 def test_two_processes_share_one_study(here):
     both = [start(0, "", 2, *command("SASRec", 5, "shared")) for _ in range(2)]
-    printed = [process.communicate() for process in both]
+    try:
+        printed = [process.communicate(timeout=300) for process in both]
+    finally:
+        for process in both:
+            process.kill()
     assert [process.returncode for process in both] == [0, 0], printed
     shares = [len(re.findall(r"SASRec: trial \d of 5 complete", text)) for text, _ in printed]
     assert sum(shares) == 5

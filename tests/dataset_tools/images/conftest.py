@@ -32,14 +32,12 @@ def picture(width: int = 8, height: int = 6, kind: str = "JPEG", colour: str = "
 
 
 class Site:
-    """Answers by path; ``asked`` counts the requests, ``at_once`` the most at one time."""
+    """Answers by path; ``asked`` counts the requests."""
 
     def __init__(self) -> None:
         self.pages: dict[str, Answer | bytes] = {}
         self.asked: Counter[str] = Counter()
         self.headers: dict[str, dict[str, str]] = {}
-        self.at_once = 0
-        self._open = 0
         self._lock = threading.Lock()
         site = self
 
@@ -65,8 +63,6 @@ class Site:
         with self._lock:
             self.asked[request.path] += 1
             self.headers[request.path] = dict(request.headers)
-            self._open += 1
-            self.at_once = max(self.at_once, self._open)
         try:
             page = self.pages.get(request.path)
             if page is None:
@@ -77,9 +73,6 @@ class Site:
                 page(request)
         except OSError:  # the client has had enough
             request.close_connection = True
-        finally:
-            with self._lock:
-                self._open -= 1
 
 
 def send(

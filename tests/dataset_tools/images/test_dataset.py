@@ -1,7 +1,9 @@
 """Fetching from a real server on this machine."""
 
 import hashlib
+import itertools
 import re
+import threading
 import time
 from http.server import BaseHTTPRequestHandler
 
@@ -148,26 +150,45 @@ def test_the_same_picture_from_many_urls_is_told(site: Site, dataset) -> None:
     assert "the same picture from 3 URLs" in fetch(files).report
 
 
-def test_a_host_is_asked_so_much_at_a_time(site: Site, dataset) -> None:
-    def page(request: BaseHTTPRequestHandler) -> None:
+class Crowd:
+    """A page that counts who asks for it at once; the first ``expected`` wait for each other."""
+
+    def __init__(self, expected: int) -> None:
+        self.most = 0
+        self._open = 0
+        self._asked = itertools.count()
+        self._expected = expected
+        self._together = threading.Barrier(expected, timeout=30)
+        self._lock = threading.Lock()
+
+    def __call__(self, request: BaseHTTPRequestHandler) -> None:
+        with self._lock:
+            self._open += 1
+            self.most = max(self.most, self._open)
+            is_early = next(self._asked) < self._expected
+        if is_early:
+            self._together.wait()
         time.sleep(0.02)
+        # Before the answer, after which the next one may ask.
+        with self._lock:
+            self._open -= 1
         send(request, 200, picture())
 
-    site.pages = {f"/{at}": page for at in range(30)}
+
+def test_a_host_is_asked_so_much_at_a_time(site: Site, dataset) -> None:
+    crowd = Crowd(3)
+    site.pages = {f"/{at}": crowd for at in range(30)}
     files = dataset({str(at): site.url(f"/{at}") for at in range(30)})
     fetch(files, per_host=3)
-    assert site.at_once == 3
+    assert crowd.most == 3
 
 
 def test_all_hosts_together_are_asked_so_much_at_a_time(site: Site, dataset) -> None:
-    def page(request: BaseHTTPRequestHandler) -> None:
-        time.sleep(0.02)
-        send(request, 200, picture())
-
-    site.pages = {f"/{at}": page for at in range(30)}
+    crowd = Crowd(4)
+    site.pages = {f"/{at}": crowd for at in range(30)}
     files = dataset({str(at): site.url(f"/{at}", f"127.0.0.{1 + at % 5}") for at in range(30)})
     fetch(files, concurrency=4)
-    assert site.at_once == 4
+    assert crowd.most == 4
 
 
 def test_a_full_disk_ends_the_run_and_loses_nothing(site: Site, dataset, monkeypatch) -> None:

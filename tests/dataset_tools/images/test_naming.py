@@ -3,7 +3,7 @@
 import itertools
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_tema.dataset_tools.images.naming import file_name
@@ -68,6 +68,7 @@ def test_hostile_ids_stay_in_the_folder_and_apart(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.text(min_size=1), min_size=2, max_size=2, unique=True))
+@settings(deadline=None)
 def test_two_ids_never_share_a_file(items: list[str]) -> None:
     pairs = itertools.product(*[[file_name(item, s) for s in (".jpg", ".png")] for item in items])
     assert all(a.casefold() != b.casefold() for a, b in pairs)

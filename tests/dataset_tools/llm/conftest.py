@@ -173,7 +173,7 @@ def ask(server: Server, store_path: Path) -> Ask:
         questions: Any,
         read: Callable[[Request, Reply], Any] = lambda _, reply: reply.text,
         *,
-        timeout: float = 5.0,
+        timeout: float = 30.0,
         seen: list[Usage] | None = None,
         price: Price | None = None,
         **settings: Any,
