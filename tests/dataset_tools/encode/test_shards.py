@@ -1,10 +1,12 @@
 """Shards: what is kept, what is found again."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from recbole_tema.dataset_tools.encode.shards import Rows, Shards, remove_shards
 
@@ -49,6 +51,24 @@ def test_kept_when_the_block_ends_with_an_error(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert DIGESTS[0] in Shards(tmp_path, 3)
+
+
+def test_a_folder_that_another_process_clears_meanwhile(tmp_path: Path, monkeypatch) -> None:
+    save = safetensors.numpy.save
+
+    def clearing(stored: dict[str, np.ndarray]) -> bytes:
+        shutil.rmtree(tmp_path / "key")
+        return save(stored)
+
+    with Shards(tmp_path / "key", 3) as shards:
+        with monkeypatch.context() as patch:
+            patch.setattr(safetensors.numpy, "save", clearing)
+            shards.add(DIGESTS[:3], VECTORS[:3])
+        assert not (tmp_path / "key").exists()
+        # What comes after is kept as ever.
+        shards.add(DIGESTS[3:6], VECTORS[3:6])
+    again = Shards(tmp_path / "key", 3)
+    assert [digest in again for digest in DIGESTS] == [False] * 3 + [True] * 3 + [False]
 
 
 def test_damaged_and_half_written_files_are_left_aside(tmp_path: Path) -> None:

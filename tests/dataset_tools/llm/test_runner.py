@@ -237,16 +237,16 @@ def test_answers_longer_than_allowed_raise_the_most(server, store_path, question
 
 
 def test_requests_a_minute(server, ask, question) -> None:
-    # Ten at once at the beginning, then one each tenth of a second.
-    ask([question(f"q{at}") for at in range(15)], requests_per_minute=600)
+    # Five at once at the beginning, then one each fifth of a second.
+    ask([question(f"q{at}") for at in range(15)], requests_per_minute=300)
     times = server.times
-    assert times[-1] - times[0] >= 0.25
+    assert times[-1] - times[0] >= 1.6
 
 
 def test_tokens_a_minute(server, ask, question) -> None:
-    # 5 + 50 tokens are expected of the first, 5 + 5 of the second; 50 a second are let through.
-    ask([question("a"), question("b")], tokens_per_minute=3000, concurrency=1)
-    assert server.times[1] - server.times[0] >= 0.08
+    # 5 + 50 tokens are expected of the first, 5 + 5 of the second; 25 a second are let through.
+    ask([question("a"), question("b")], tokens_per_minute=1500, concurrency=1)
+    assert server.times[1] - server.times[0] >= 0.3
 
 
 @pytest.mark.parametrize(
