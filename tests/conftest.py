@@ -5,6 +5,7 @@ import os
 import signal
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -237,16 +238,31 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True)
-def logging_kept() -> Iterator[None]:
+@contextmanager
+def root_logger_kept() -> Iterator[None]:
     """RecBole sets the root logger's level and handlers for the whole process."""
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
-    yield
-    root.setLevel(level)
-    for handler in set(root.handlers) - set(handlers):
-        handler.close()
-    root.handlers[:] = handlers
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        for handler in set(root.handlers) - set(handlers):
+            handler.close()
+        root.handlers[:] = handlers
+
+
+@pytest.fixture(autouse=True)
+def logging_kept() -> Iterator[None]:
+    with root_logger_kept():
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef) -> Iterator[None]:
+    """Runs in fixtures of a whole module: those are made before any test's ``logging_kept``."""
+    with nullcontext() if fixturedef.scope == "function" else root_logger_kept():
+        return (yield)
 
 
 @pytest.fixture
