@@ -1,13 +1,15 @@
 """Start a run's processes on this machine, by RecBole's settings: nproc, world_size, ip, port."""
 
+import contextlib
 import os
 import socket
+import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from multiprocessing.queues import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.multiprocessing as mp
@@ -29,6 +31,14 @@ SAVING = 30.0
 
 # What crosses from a failed process as itself; anything else comes as a RuntimeError.
 _KINDS: dict[str, type[Exception]] = {"ValueError": ValueError, "OSError": OSError}
+
+
+class Outcome(NamedTuple):
+    """What a process hands over: its result, or the kind, text and trace of its error."""
+
+    at: float  # time.monotonic(), which all processes of a machine share
+    fine: bool
+    what: Any
 
 
 @dataclass(frozen=True)
@@ -124,28 +134,32 @@ def in_processes(settings: ProcessSettings, run: Callable[..., Any], *arguments:
     if settings.world_size == 1:
         return run(*arguments)
     meeting = _meeting_place(settings)
-    outcomes = mp.get_context("spawn").SimpleQueue()
     port = settings.port if meeting is None else meeting.port
+    # One pipe each: of one that is killed while it writes, the reader sees the end.
+    pipes = [mp.get_context("spawn").Pipe(duplex=False) for _ in range(settings.nproc)]
+    readers, writers = [reader for reader, _ in pipes], [writer for _, writer in pipes]
     # start_processes is spawn that returns the processes before they have ended.
     processes = start_processes(
-        _one_process, (settings, port, outcomes, run, arguments), settings.nproc, join=False
+        _one_process, (settings, port, writers, run, arguments), settings.nproc, join=False
     )
-    received: list[tuple[int, bool, Any]] = []
+    for writer in writers:
+        writer.close()
+    received: list[Outcome] = []
     try:
         ended = False
         while not ended:
             ended = processes.join(timeout=0.2, grace_period=GRACE)
             # Read on the way: a large outcome fills the pipe, and its process waits.
-            _receive(outcomes, received)
+            _receive(readers, received)
     except (ProcessRaisedException, ProcessExitedException) as error:
-        _receive(outcomes, received)
+        _receive(readers, received)
         raise _failure(error, received, settings) from None
     except BaseException:
         _end(processes)
         raise
     if not received:
         raise KeyboardInterrupt  # which the first process ended by, without a word
-    return received[0][2]
+    return received[0].what
 
 
 def _meeting_place(settings: ProcessSettings) -> TCPStore | None:
@@ -168,14 +182,14 @@ def _meeting_place(settings: ProcessSettings) -> TCPStore | None:
 
 def _failure(
     error: ProcessRaisedException | ProcessExitedException,
-    received: list[tuple[int, bool, Any]],
+    received: Sequence[Outcome],
     settings: ProcessSettings,
 ) -> Exception:
     """What to raise for a process that failed: what it raised itself, or how it ended."""
     signal_name = getattr(error, "signal_name", None)
-    failures = [outcome for _, fine, outcome in received if not fine]
+    failures = [outcome for outcome in received if not outcome.fine]
     if failures and not signal_name:
-        kind, text, trace = failures[0]
+        kind, text, trace = min(failures, key=lambda outcome: outcome.at).what
         failure = _KINDS.get(kind, RuntimeError)(text)
         failure.add_note(trace)
         return failure
@@ -194,16 +208,20 @@ def _end(processes: ProcessContext) -> None:
                 end(process)
 
 
-def _receive(outcomes: SimpleQueue, received: list[tuple[int, bool, Any]]) -> None:
-    while not outcomes.empty():
-        received.append(outcomes.get())
+def _receive(readers: list[Connection], received: list[Outcome]) -> None:
+    """Move what the processes have handed over; each hands over one outcome at most."""
+    for reader in [each for each in readers if each.poll()]:
+        readers.remove(reader)
+        # One that ended before, or on the way, says how by its exit code.
+        with contextlib.suppress(EOFError, OSError):
+            received.append(reader.recv())
 
 
 def _one_process(
     number: int,
     settings: ProcessSettings,
     port: int,
-    outcomes: SimpleQueue,
+    writers: Sequence[Connection],
     run: Callable[..., Any],
     arguments: tuple[Any, ...],
 ) -> None:
@@ -218,15 +236,17 @@ def _one_process(
         # The port is open already: no process has to open it.
         TORCHELASTIC_USE_AGENT_STORE="True",
     )
+    for other in [*writers[:number], *writers[number + 1 :]]:
+        other.close()  # or the end of its process would not be seen
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(torch.get_num_threads() // settings.nproc, 1))
     try:
         result = run(*arguments)
         if number == 0:
-            outcomes.put((number, True, result))
+            writers[number].send(Outcome(time.monotonic(), True, result))
     except Exception as error:
         kind = next((name for name, each in _KINDS.items() if isinstance(error, each)), "")
         text = str(error) if kind else f"{type(error).__name__}: {error}"
         trace = f"in process {settings.group_offset + number}:\n{traceback.format_exc()}"
-        outcomes.put((number, False, (kind, text, trace)))
+        writers[number].send(Outcome(time.monotonic(), False, (kind, text, trace)))
         raise

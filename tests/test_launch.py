@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,31 @@ def kill_the_second() -> None:
 def test_a_killed_process_is_named():
     with pytest.raises(ChildProcessError, match="process 1 of 2 was ended by SIGKILL; the machine"):
         in_processes(ProcessSettings(2, 2), kill_the_second)
+
+
+def a_megabyte() -> bytes:
+    return b"x" * (1 << 20)
+
+
+def test_a_large_result_is_handed_over():
+    assert in_processes(ProcessSettings(2, 2), a_megabyte) == b"x" * (1 << 20)
+
+
+def hand_over_a_part() -> bytes:
+    """A megabyte, of which the first bytes are written when the process is killed."""
+    write = Connection._send
+
+    def write_some(connection: Connection, buffer: bytes) -> None:
+        write(connection, bytes(buffer)[:100])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Connection._send = write_some
+    return a_megabyte()
+
+
+def test_a_process_that_is_killed_while_it_hands_over_is_named():
+    with pytest.raises(ChildProcessError, match="process 0 of 2 was ended by SIGKILL; the machine"):
+        in_processes(ProcessSettings(2, 2), hand_over_a_part)
 
 
 def interrupt_the_launcher(folder: Path) -> None:
