@@ -17,10 +17,11 @@ DIR/images/ under names made from the item ids, with index.jsonl, which `encode`
 failed.jsonl, which says what failed and why. `build --overwrite` replaces DIR and with it
 DIR/images/: keep them elsewhere with --to.
 
-The same command goes on after a kill or an interruption; what is there and whole is not fetched
-again. An answer that may change (429, 5xx, no connection, too slow) is asked for again with growing
-waits, or when Retry-After says, and by the next run; 404, no picture, too large, and refused
-addresses are final until --retry-failed (refused addresses until --allow-private).
+One run at a time in a folder. The same command goes on after a kill or an interruption; what is
+there and whole is not fetched again. An answer that may change (429, 5xx, no connection, too slow)
+is asked for again with growing waits, or when Retry-After says, and by the next run; 404, no
+picture, too large, and refused addresses are final until --retry-failed (refused addresses until
+--allow-private).
 
 Only http and https, to public addresses, after each redirect too. The proxies of the environment
 (HTTP_PROXY, HTTPS_PROXY) are not used: a proxy resolves names itself, so that nothing here could

@@ -3,10 +3,13 @@
 import asyncio
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
+from filelock import FileLock, Timeout
 from PIL import Image
 from tqdm import tqdm
 
@@ -31,6 +34,9 @@ DEFAULTS = Settings(
     max_pixels=50_000_000,
     allow_private=False,
 )
+
+
+LOCK = ".lock"
 
 
 @dataclass
@@ -73,7 +79,8 @@ def fetch_images(
         retry_failed: ask for those again, too, that failed for good in an earlier run.
 
     Raises:
-        FormatError: not a data set, a damaged index, or a setting that cannot be.
+        FormatError: not a data set, a damaged index, a setting that cannot be, or another run at
+            work in the folder of the images.
     """
     _check(settings)
     files = DatasetFiles(folder)
@@ -81,6 +88,23 @@ def fetch_images(
     items = read_items(files.items)
     target = files.images if to is None else Path(to)
     target.mkdir(parents=True, exist_ok=True)
+    with _alone(target):
+        return _fetch(items, target, settings, retry_failed)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two runs would write each over the other's index; one that is killed lets go."""
+    try:
+        with FileLock(folder / LOCK, blocking=False):
+            yield
+    except Timeout:
+        raise FormatError(
+            f"{folder}: another command is fetching images into it; wait until it has ended"
+        ) from None
+
+
+def _fetch(items: pd.DataFrame, target: Path, settings: Settings, retry_failed: bool) -> Fetched:
     clear_leftovers(target)
     wanted = {item: url for item, url in zip(items[ITEM], items[IMAGE], strict=True) if is_url(url)}
     index = read_index(target)

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning, TrialPruned
 from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
@@ -247,16 +247,10 @@ class ModelStudy:
                 "change of it give another --output"
             )
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> FileLock:
         """One process of this folder at a time; one that is killed lets go."""
-        # SQLite locks on every system. Not study.db itself, which others write to meanwhile.
-        lock = sqlite3.connect(self.database.with_suffix(".lock"), timeout=600)
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-            yield
-        finally:
-            lock.close()
+        # Not study.db itself, which others write to meanwhile.
+        return FileLock(self.database.with_suffix(".lock"), timeout=600)
 
 
 def value_of(trial: FrozenTrial, bigger: bool) -> float | None:

@@ -55,6 +55,27 @@ def test_what_is_there_and_whole_is_not_fetched_again(site: Site, dataset) -> No
     assert site.asked.total() == 5
 
 
+def test_one_run_at_a_time_in_a_folder(site: Site, dataset) -> None:
+    refusals = []
+
+    def page(request: BaseHTTPRequestHandler) -> None:
+        with pytest.raises(FormatError) as error:
+            fetch(files)
+        refusals.append(str(error.value))
+        send(request, 200, picture())
+
+    site.pages = {"/a": page}
+    files = dataset({"A": site.url("/a")})
+    assert len(fetch(files).stored) == 1
+    expected = (
+        f"{files.images}: another command is fetching images into it; wait until it has ended"
+    )
+    assert refusals == [expected]
+    assert site.asked == {"/a": 1}
+    assert [*read_index(files.images)] == ["A"]
+    assert [*fetch(files).there] == ["A"]
+
+
 def test_an_item_with_another_url_gets_another_image(site: Site, dataset) -> None:
     site.pages = {"/a": picture(), "/b": picture(kind="PNG")}
     fetch(dataset({"A": site.url("/a")}))
