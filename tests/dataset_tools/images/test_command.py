@@ -46,6 +46,8 @@ def test_proxies_of_the_environment_are_not_used(
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
     site.pages = {"/a": picture()}
     files = dataset({"A": site.url("/a")})
     assert main(["images", str(files.folder), "--allow-private"]) == 0

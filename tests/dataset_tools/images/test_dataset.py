@@ -225,7 +225,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(site: Site, dataset, monkeyp
 
     monkeypatch.setattr(download, "store", full)
     with pytest.raises(OSError, match="No space left"):
-        fetch(files, per_host=1)
+        fetch(files, per_host=1, concurrency=1)
     monkeypatch.setattr(download, "store", real)
     run = fetch(files)
     assert len(run.there) == 3

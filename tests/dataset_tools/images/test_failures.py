@@ -112,16 +112,17 @@ def test_slow_and_endless_answers_are_cut(site: Site, dataset) -> None:
             request.wfile.write(bytes(10_000))
 
     def silent(request: BaseHTTPRequestHandler) -> None:
-        time.sleep(2)
+        time.sleep(20)
 
     site.pages = {"/drip": drip, "/endless": endless, "/silent": silent}
-    files = dataset({item: site.url(f"/{item}") for item in ("drip", "endless", "silent")})
-    fetch(files, retries=0, limits=limits(1_000_000, timeout=0.5))
-    assert reasons(files) == {
-        "drip": ("no whole answer within 0.5 s", False),
-        "endless": ("too large: more than 1,000,000 bytes", True),
-        "silent": ("no whole answer within 0.5 s", False),
-    }
+    files = dataset({"endless": site.url("/endless")})
+    fetch(files, retries=0, limits=limits(1_000_000))
+    assert reasons(files) == {"endless": ("too large: more than 1,000,000 bytes", True)}
+    files = dataset({item: site.url(f"/{item}") for item in ("drip", "silent")})
+    fetch(files, retries=0, limits=limits(timeout=0.5))
+    found = reasons(files)
+    for item in ("drip", "silent"):
+        assert found[item] == ("no whole answer within 0.5 s", False)
 
 
 def test_the_length_that_a_server_tells_is_not_believed(site: Site, dataset) -> None:

@@ -122,11 +122,20 @@ def test_an_error_of_the_reader_is_not_swallowed(runner, question) -> None:
 def test_what_is_in_flight_is_kept_when_the_caller_leaves(
     server, ask, question, store_path
 ) -> None:
-    server.script = lambda body: replace(server.echo(body), delay=0.3)
+    answered = threading.Event()
+
+    def held(body):
+        answered.wait(30)
+        return server.echo(body)
+
+    server.script = held
 
     def leave():
         yield from (question(f"q{at}") for at in range(4))
-        time.sleep(0.15)
+        while len(server.bodies) < 2:
+            time.sleep(0.01)
+        # When the run has long been left, and within its grace of 5 s.
+        threading.Timer(1.5, answered.set).start()
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -238,15 +247,18 @@ def test_answers_longer_than_allowed_raise_the_most(server, store_path, question
 
 def test_requests_a_minute(server, ask, question) -> None:
     # Five at once at the beginning, then one each fifth of a second.
+    began = time.monotonic()
     ask([question(f"q{at}") for at in range(15)], requests_per_minute=300)
-    times = server.times
-    assert times[-1] - times[0] >= 1.6
+    assert server.times[-1] - began >= 1.95
 
 
 def test_tokens_a_minute(server, ask, question) -> None:
     # 5 + 50 tokens are expected of the first, 5 + 5 of the second; 25 a second are let through.
+    began = time.monotonic()
     ask([question("a"), question("b")], tokens_per_minute=1500, concurrency=1)
-    assert server.times[1] - server.times[0] >= 0.3
+    first, second = (at - began for at in server.times)
+    assert first >= 1.15
+    assert second >= 1.55
 
 
 @pytest.mark.parametrize(
