@@ -170,6 +170,6 @@ def test_what_is_no_picture_is_refused_for_good(site: Site, dataset) -> None:
     assert found["large.png"][0] == "too large: 300 × 300 pixels"
     assert found["packed.jpg"][0].startswith("packed answer: gzip")
     left = sorted(path.name for path in files.images.iterdir())
-    assert left == ["failed.jsonl", "index.jsonl"]
+    assert left == [".lock", "failed.jsonl", "index.jsonl"]
     assert "1 × not an image: " in run.report
     assert "such as item html.jpg: http://" in run.report
