@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_tema.formats import DatasetFiles, FormatError
+from recbole_tema.formats import DatasetFiles, FormatError, read_items
 
 from .llm_options import add_llm_options, asker_from, asks_llm
 from .options import add_command, given_options
@@ -190,6 +190,7 @@ def _add_stages(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, command: str) -> None:
     from ..tag.dataset import tag_dataset
+    from ..tag.sources import chosen_sources, refuse_without_text
     from ..tag.stages.run import LLM
 
     sources = arguments.source.split(",") if arguments.source else None
@@ -220,6 +221,9 @@ def run(arguments: argparse.Namespace, command: str) -> None:
     settings = _settings(arguments, sources)
     files = DatasetFiles(arguments.folder)
     files.check()
+    # Before the store of answers is made.
+    chosen = chosen_sources(sources, arguments.responses, settings.stages)
+    refuse_without_text(read_items(files.items), files.items, chosen, settings.stages)
     with asker_from(arguments, files) as asker:
         if arguments.dry_run:
             from ..tag.plan import ASSUMED, Plan
@@ -232,7 +236,7 @@ def run(arguments: argparse.Namespace, command: str) -> None:
                 min_items=arguments.min_items,
             )
             for stage in plan.stages:
-                print(asker.estimate(plan.requests_of(stage)))
+                print(asker.estimate(stage, plan.requests_of(stage)))
             print(ASSUMED)
             return
 

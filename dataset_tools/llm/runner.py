@@ -134,13 +134,13 @@ class Runner:
                     rest = [outcome for _, outcome in waiting]
                     self._loop.call_soon_threadsafe(self._asking.abandon, rest)
 
-    def estimate(self, requests: Iterable[Request]) -> Estimate:
-        """What asking all of these would take; nothing is asked."""
-        found = Estimate()
+    def estimate(self, stage: str, requests: Iterable[Request]) -> Estimate:
+        """What asking all of these, a stage's, would take; nothing is asked."""
+        found = Estimate(stage)
         if self._price is not None:
             found.currency, found.as_of = self._price.currency, self._price.as_of
         seen: set[bytes] = set()
-        means: dict[str, tuple[int, float]] = {}
+        answers, mean = self._store.mean_output(stage, self._engine.model)
         expected = 0.0
         for request in requests:
             key = self._key(request)
@@ -149,18 +149,14 @@ class Runner:
                 continue
             seen.add(short)
             found.requests += 1
-            if request.stage not in means:
-                means[request.stage] = self._store.mean_output(request.stage, self._engine.model)
             if self._store.has(key):
                 found.stored += 1
                 continue
-            answers, mean = means[request.stage]
             found.input_tokens += self._count_tokens(request)
             # Servers that count a model's thoughts may tell more than was allowed.
             found.most_output_tokens += max(request.max_tokens, math.ceil(mean))
             expected += mean if answers else request.max_tokens
-        found.stages = tuple(means)
-        found.measured = sum(answers for answers, _ in means.values())
+        found.measured = answers
         found.output_tokens = round(expected)
         found.cost = self._ledger.cost(found.input_tokens, expected)
         found.most_cost = self._ledger.cost(found.input_tokens, found.most_output_tokens)

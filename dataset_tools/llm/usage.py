@@ -1,6 +1,6 @@
 """What asking took, and what it would take."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass
@@ -45,6 +45,7 @@ class Estimate:
     """What a stage would take.
 
     Attributes:
+        stage: its name.
         requests: different questions.
         stored: of these, answered already.
         input_tokens: of those to ask.
@@ -55,6 +56,7 @@ class Estimate:
         currency, as_of: of the prices, and when they were looked up.
     """
 
+    stage: str
     requests: int = 0
     stored: int = 0
     input_tokens: int = 0
@@ -65,7 +67,6 @@ class Estimate:
     most_cost: float | None = None
     currency: str = "USD"
     as_of: str = ""
-    stages: tuple[str, ...] = field(default=())
 
     @property
     def to_ask(self) -> int:
@@ -78,7 +79,7 @@ class Estimate:
             cost += f" (at most {money(self.most_cost, self.currency)}"
             cost += f"; prices of {self.as_of}, check your provider's)" if self.as_of else ")"
         return (
-            f"{', '.join(self.stages) or 'nothing'}: {self.to_ask:,} questions to ask "
+            f"{self.stage}: {self.to_ask:,} questions to ask "
             f"({self.stored:,} of {self.requests:,} are answered), about {self.input_tokens:,} "
             f"tokens in and {self.output_tokens:,} out ({by}), {cost}"
         )

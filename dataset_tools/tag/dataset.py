@@ -23,7 +23,7 @@ from .choosing import choose_tags
 from .page import Work, write_page
 from .report import answers_report, failures_report, tags_report
 from .scoring import embedding_scores
-from .sources import candidates_from, chosen_sources, joined_tags
+from .sources import candidates_from, chosen_sources, joined_tags, refuse_without_text
 from .stages import ENRICH, REFINE, SCORE
 from .stages.asking import Failed, write_retry
 from .stages.refine import unrefined
@@ -72,6 +72,10 @@ def tag_dataset(
         batch_size: texts at a time.
         device: of torch, such as "cpu" or "cuda".
         llm: a language model and how it is asked; None for none.
+
+    Raises:
+        FormatError: options that do not go together, no item with a text, no tag for any item, a
+            file or model that cannot be read. Earlier tags are left as they are.
     """
     files = DatasetFiles(folder)
     files.check()
@@ -81,6 +85,7 @@ def tag_dataset(
     if max_tags < 1 or min_items < 1:
         raise FormatError("--max-tags and --min-items must be 1 or more")
     items = read_items(files.items)
+    refuse_without_text(items, files.items, chosen, stages)
     ids, domains = items[ITEM].tolist(), items[DOMAIN].tolist()
     # Read and loaded before anything slow or costly: what is wrong should stop at once.
     tags: Tags = read_tags(files.tags, ids) if not chosen and files.tags.is_file() else {}

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from recbole_tema.formats import ITEM, FormatError
+from recbole_tema.formats import CATEGORIES as CATEGORIES_COLUMN
+from recbole_tema.formats import DESCRIPTION, ITEM, TITLE, FormatError
 
 from .attributes import attribute_candidates
 from .categories import category_candidates, weigh
 from .responses import Responses, read_responses
-from .stages import ENRICH, PROPOSE
+from .stages import ENRICH, PROPOSE, SCORE
 from .stages.run import Stages
 
 PROPOSALS, CATEGORIES, ATTRIBUTES, RESPONSES = SOURCES = (
@@ -43,6 +44,28 @@ def chosen_sources(
     if (PROPOSALS in chosen) != (PROPOSE in stages):
         raise FormatError("--source proposals and the stage propose of --stages go together")
     return chosen
+
+
+def refuse_without_text(
+    items: pd.DataFrame, path: Path, chosen: Sequence[str], stages: Sequence[str]
+) -> None:
+    """Raise FormatError where tags or questions are to come from texts, and no item has any.
+
+    Args:
+        items: as `read_items` gives them.
+        path: their file, for the message.
+        chosen: the sources, as `chosen_sources` gives them.
+        stages: of a language model; "refine" alone asks about tags, whatever the items' texts.
+    """
+    asked = {ENRICH, PROPOSE, SCORE} & set(stages)
+    if not asked and not (chosen and set(chosen) <= {CATEGORIES, ATTRIBUTES}):
+        return
+    if not items[[TITLE, DESCRIPTION, CATEGORIES_COLUMN]].ne("").to_numpy().any():
+        nothing = "a question could be about" if asked else "tags could be made of"
+        raise FormatError(
+            f"{path}: no item has a title, a description or categories, so there is nothing that "
+            f"{nothing}; build the data set with the files of its items (build --items DOMAIN=FILE)"
+        )
 
 
 def candidates_from(

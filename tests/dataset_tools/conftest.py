@@ -25,6 +25,19 @@ def write(tmp_path: Path) -> Write:
 
 
 @pytest.fixture
+def textless(tmp_path: Path, write: Write) -> Path:
+    """A data set `textless` whose items are known by their interactions alone."""
+    from recbole_tema.dataset_tools.build.dataset import build_dataset
+
+    head = "user_id,item_id,timestamp\n"
+    domains = {
+        "x": write("tx.csv", head + "u,x1,1\nu,x2,2\n"),
+        "y": write("ty.csv", head + "u,y1,3\n"),
+    }
+    return build_dataset("textless", tmp_path / "data", items={}, domains=domains).folder
+
+
+@pytest.fixture
 def small(tmp_path: Path, write: Write) -> Path:
     """A data set `small` of two domains: x with x1..x4, y with y1..y3, two users."""
     from recbole_tema.dataset_tools.build.dataset import build_dataset

@@ -83,7 +83,7 @@ def test_a_store_elsewhere(address, files, tmp_path: Path) -> None:
 def test_a_dry_run_writes_and_asks_nothing(files) -> None:
     options = parsed("--base-url", "http://127.0.0.1:9/v1", "--model", "gpt-4o-mini", "--dry-run")
     with asker_from(options, files) as asker:
-        estimate = asker.estimate([REQUEST, REQUEST])
+        estimate = asker.estimate("enrich", [REQUEST, REQUEST])
     assert (estimate.requests, estimate.to_ask) == (1, 1)
     assert 0 < estimate.cost <= estimate.most_cost
     assert "check your provider's" in str(estimate)

@@ -24,9 +24,8 @@ class Runner(Scripted):
     def by_stage(self) -> dict[str, str]:
         return {stage: f"{number} questions" for stage, number in self.stages().items()}
 
-    def estimate(self, requests: Iterable[Request]) -> str:
-        found = list(requests)
-        return f"{found[0].stage}: {len(found)} questions to ask"
+    def estimate(self, stage: str, requests: Iterable[Request]) -> str:
+        return f"{stage}: {len(list(requests))} questions to ask"
 
 
 @pytest.fixture
@@ -105,6 +104,26 @@ def test_a_dry_run_asks_and_writes_nothing(small: Path, runner: Runner, capsys) 
     assert "assumed here" in lines[4]
     assert runner.asked == []
     assert sorted(small.iterdir()) == before
+
+
+def test_a_stage_without_questions_has_its_name(small: Path, runner: Runner, capsys) -> None:
+    # No category or attribute is on nine items.
+    options = ["--stages", "refine", "--min-items", "9", "--dry-run"]
+    assert main(["tag", str(small), *MODEL, *options]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "refine: 0 questions to ask"
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_items_without_a_text_are_told_before_anything_is_made(
+    textless: Path, capsys, options: list[str]
+) -> None:
+    before = sorted(textless.iterdir())
+    assert main(["tag", str(textless), *MODEL, *options]) == 2
+    told = capsys.readouterr()
+    assert "no item has a title, a description or categories, so there is nothing" in told.err
+    assert "build --items DOMAIN=FILE" in told.err
+    assert told.out == ""
+    assert sorted(textless.iterdir()) == before
 
 
 def test_a_run_that_fails_leaves_what_was_recorded(small: Path, runner: Runner, capsys) -> None:

@@ -220,9 +220,9 @@ def test_an_estimate_asks_nothing(server, store_path, question) -> None:
     engine = ServerEngine(server.address, "m", "TEST_LLM_KEY", 5.0)
     requests = [question("1234567" * at, max_tokens=40) for at in (1, 2, 2, 3)]
     with Store(store_path) as store, Runner(engine, store, price=PRICE) as runner:
-        before = runner.estimate(requests)
+        before = runner.estimate("test", requests)
         list(runner.ask_all(requests[:1], text_of))
-        after = runner.estimate(requests)
+        after = runner.estimate("test", requests)
     # 7 characters are 2 tokens, and 4 for the message.
     assert (before.requests, before.stored, before.input_tokens) == (3, 0, 6 + 8 + 10)
     assert (before.output_tokens, before.measured) == (120, 0)
@@ -233,16 +233,22 @@ def test_an_estimate_asks_nothing(server, store_path, question) -> None:
     assert after.cost == pytest.approx(0.018 + 0.02)
 
 
+def test_an_estimate_of_nothing_has_its_stage(server, store_path) -> None:
+    engine = ServerEngine(server.address, "m", "TEST_LLM_KEY", 5.0)
+    with Store(store_path) as store, Runner(engine, store, price=PRICE) as runner:
+        assert str(runner.estimate("refine", [])).startswith("refine: 0 questions to ask (0 of 0 ")
+
+
 def test_answers_longer_than_allowed_raise_the_most(server, store_path, question) -> None:
     engine = ServerEngine(server.address, "m", "TEST_LLM_KEY", 5.0)
     requests = [question(word, max_tokens=2) for word in ("a", "b", "c")]
     with Store(store_path) as store, Runner(engine, store, price=PRICE) as runner:
         list(runner.ask_all(requests[:1], text_of))
-        after = runner.estimate(requests)
+        after = runner.estimate("test", requests)
     # The server counts 5 tokens in each answer.
     assert (after.output_tokens, after.most_output_tokens) == (10, 10)
     assert len(server.bodies) == 1
-    assert "2 questions to ask (1 of 3 are answered)" in str(after)
+    assert str(after).startswith("test: 2 questions to ask (1 of 3 are answered)")
 
 
 def test_requests_a_minute(server, ask, question) -> None:

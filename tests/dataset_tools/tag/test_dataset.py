@@ -150,6 +150,14 @@ def test_settings_that_do_not_go_together(small: Path, write) -> None:
         tag_dataset(small, responses=write("empty.jsonl", ""))
 
 
+def test_items_without_a_text_give_no_tags(textless: Path, write) -> None:
+    with pytest.raises(FormatError, match="nothing that tags could be made of; build the data set"):
+        tag_dataset(textless)
+    # Answers that are there already need no texts.
+    tag_dataset(textless, responses=responses(write, [(i, '["Arts"]') for i in ("x1", "y1")]))
+    assert [set(own) for own in tags_of(textless).values()] == [{"Arts"}, set(), {"Arts"}]
+
+
 def test_answers_of_another_data_set_leave_the_tags_as_they_are(small: Path, write) -> None:
     tag_dataset(small)
     before = DatasetFiles(small).tags.read_bytes()

@@ -176,6 +176,23 @@ def test_the_cost_of_scoring_grows_with_the_items_not_with_the_tags(shop_of) -> 
     assert max(per_item.count(item) for item in set(per_item)) == 4
 
 
+@pytest.mark.parametrize("stages", [["enrich"], ["propose"], ["refine", "score"]])
+def test_nothing_is_asked_about_items_without_a_text(textless: Path, stages) -> None:
+    asker = Scripted(plausible)
+    before = sorted(textless.iterdir())
+    with pytest.raises(FormatError, match="nothing that a question could be about"):
+        tag_dataset(textless, llm=LLM(asker, StageSettings(stages=stages)))
+    assert asker.asked == []
+    assert sorted(textless.iterdir()) == before
+
+
+def test_tags_of_items_without_a_text_can_be_refined(textless: Path, write) -> None:
+    lines = [json.dumps({"item_id": i, "content": '["pens"]'}) for i in ("x1", "y1")]
+    llm = LLM(Scripted(plausible), StageSettings(stages=["refine"]))
+    tag_dataset(textless, responses=write("a.jsonl", "\n".join(lines)), llm=llm)
+    assert [set(own) for own in tags_of(textless).values()] == [{"pens"}, set(), {"pens"}]
+
+
 def test_long_texts_are_cut_and_counted(shop_of) -> None:
     folder = shop_of(arts={"a1": "wool yarn " * 9, "a2": "wool yarn"})
     asker = Scripted(plausible)
