@@ -31,10 +31,11 @@ class Loaded:
     made_up: frozenset[str]
 
 
-def load_model(source: str) -> Loaded:
+def load_model(source: str, option: str = "--model") -> Loaded:
     """The model of a folder or hub name; the encoder of one that also has a decoder.
 
-    Raises FormatError when there is no such model, or weights that are needed are not there.
+    Raises FormatError when there is no such model, or weights that are needed are not there; it
+    names the ``option`` that the model was given by.
     """
     import torch
     import transformers
@@ -49,7 +50,7 @@ def load_model(source: str) -> Loaded:
         )
     except (OSError, ValueError) as error:
         raise FormatError(
-            f"--model {source}: neither a folder with a transformers model nor one that the hub "
+            f"{option} {source}: neither a folder with a transformers model nor one that the hub "
             f"gives ({_first_line(error)})"
         ) from None
     has_features = hasattr(model, "get_text_features") and hasattr(model, "get_image_features")
@@ -62,7 +63,7 @@ def load_model(source: str) -> Loaded:
     )
     if lacking:
         raise FormatError(
-            f"--model {source}: {len(lacking):,} weights of its {config.model_type} model are not "
+            f"{option} {source}: {len(lacking):,} weights of its {config.model_type} model are not "
             f"there, such as {lacking[0]}"
         )
     # Its configuration need not say so: that of an encoder saved alone does not.
@@ -71,30 +72,33 @@ def load_model(source: str) -> Loaded:
     return Loaded(model.eval(), config, has_features, made_up)
 
 
-def load_tokenizer(source: str) -> Any:
-    """The tokenizer; one without a padding token pads with that of the end."""
+def load_tokenizer(source: str, option: str = "--model") -> Any:
+    """The tokenizer; one without a padding token pads with that of the end. See `load_model`."""
     import transformers
 
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
         raise FormatError(
-            f"--model {source}: its tokenizer cannot be read ({_first_line(error)})"
+            f"{option} {source}: its tokenizer cannot be read ({_first_line(error)})"
         ) from None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def load_image_processor(source: str) -> Any:
-    """The image processor, always Pillow's: torchvision's gives slightly other vectors."""
+def load_image_processor(source: str, option: str = "--model") -> Any:
+    """The image processor, always Pillow's: torchvision's gives slightly other vectors.
+
+    See `load_model`.
+    """
     import transformers
 
     try:
         return transformers.AutoImageProcessor.from_pretrained(source, backend="pil")
     except (OSError, ValueError) as error:
         raise FormatError(
-            f"--model {source}: its image processor cannot be read ({_first_line(error)})"
+            f"{option} {source}: its image processor cannot be read ({_first_line(error)})"
         ) from None
 
 

@@ -44,6 +44,7 @@ class ModelEncoder:
         precision: str = AUTO,
         workers: int | None = None,
         max_pixels: int = MAX_PIXELS,
+        option: str = "--model",
     ) -> None:
         """Load the model.
 
@@ -54,27 +55,32 @@ class ModelEncoder:
             precision: "auto", or of the model's products "fp32", "bf16" or "fp16".
             workers: threads that read images ahead; None: as many as processors, at most 16.
             max_pixels: of an image.
+            option: by which the model was given, for errors.
+
+        Raises:
+            FormatError: no such model or device, or a number below 1.
         """
-        for option, number in (
+        for name, number in (
             ("--batch-size", batch_size),
             ("--workers", workers),
             ("--max-pixels", max_pixels),
         ):
             if number is not None and number < 1:
-                raise FormatError(f"{option} must be 1 or more")
+                raise FormatError(f"{name} must be 1 or more")
         self._source = model
+        self._option = option
         self._batch_size = batch_size
         self._device = choose_device(device)
         self._precision = choose_precision(precision, self._device)
         self._workers = workers or min(usable_cpus(), MOST_WORKERS)
         self._max_pixels = max_pixels
-        loaded = load_model(model)
+        loaded = load_model(model, option)
         # Not typed: models of CLIP's kind have methods that no other module has.
         self._model: Any = loaded.model.to(self._device)
         self._config = loaded.config
         self._made_up = loaded.made_up
         self._has_features = loaded.has_features
-        self._pooling = Pooling() if loaded.has_features else read_pooling(model)
+        self._pooling = Pooling() if loaded.has_features else read_pooling(model, option)
         self.name = Path(model).resolve().name if Path(model).is_dir() else model
         if self._precision != "fp32":
             self.name += f" ({self._precision})"
@@ -194,16 +200,16 @@ class ModelEncoder:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        return load_tokenizer(self._source)
+        return load_tokenizer(self._source, self._option)
 
     @cached_property
     def _image_processor(self) -> Any:
         if not self._has_features:
             raise FormatError(
-                f"--model {self._source}: a {self._config.model_type} model reads no images here; "
-                "give a model of CLIP's kind"
+                f"{self._option} {self._source}: a {self._config.model_type} model reads no images "
+                "here; give a model of CLIP's kind"
             )
-        return load_image_processor(self._source)
+        return load_image_processor(self._source, self._option)
 
     @cached_property
     def token_limit(self) -> int:
@@ -245,8 +251,8 @@ class ModelEncoder:
         vectors = getattr(found, "pooler_output", found)
         if getattr(vectors, "ndim", None) != 2:
             raise FormatError(
-                f"--model {self._source}: a {self._config.model_type} model does not give one "
-                "vector a text or image; give a model of CLIP's kind, or a text encoder"
+                f"{self._option} {self._source}: a {self._config.model_type} model does not give "
+                "one vector a text or image; give a model of CLIP's kind, or a text encoder"
             )
         return _to_numpy(unit(vectors.float()))
 

@@ -31,8 +31,12 @@ class Pooling:
     max_tokens: int | None = None
 
 
-def read_pooling(source: str) -> Pooling:
-    """The settings of a model folder or hub name. Raises FormatError for those not known here."""
+def read_pooling(source: str, option: str = "--model") -> Pooling:
+    """The settings of a model folder or hub name.
+
+    Raises FormatError for those not known here; it names the ``option`` that the model was given
+    by.
+    """
     normalize, ways = True, Pooling.ways
     modules = _settings(source, "modules.json")
     if modules is not None:
@@ -40,7 +44,7 @@ def read_pooling(source: str) -> Pooling:
         unknown = sorted(set(kinds) - {"Transformer", "Pooling", "Normalize"})
         if unknown:
             raise FormatError(
-                f"--model {source}: its modules.json asks for {', '.join(unknown)}; "
+                f"{option} {source}: its modules.json asks for {', '.join(unknown)}; "
                 "known are Transformer, Pooling and Normalize"
             )
         normalize = "Normalize" in kinds
@@ -54,7 +58,7 @@ def read_pooling(source: str) -> Pooling:
         unknown = [way for way in chosen if way not in WAYS]
         if unknown or not chosen:
             raise FormatError(
-                f"--model {source}: 1_Pooling/config.json asks for the pooling "
+                f"{option} {source}: 1_Pooling/config.json asks for the pooling "
                 f"{', '.join(unknown) or 'none'}; known are {', '.join(WAYS)}"
             )
         # sentence-transformers joins them in this order.

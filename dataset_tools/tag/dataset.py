@@ -93,7 +93,7 @@ def tag_dataset(
     if ENRICH not in stages and files.enriched.is_file():
         enriched = read_enriched(files.enriched, ids)
     replaces_model = not llm and bool(chosen) and files.tag_list.is_file()
-    model = ModelEncoder(encoder, device, batch_size) if encoder else None
+    model = ModelEncoder(encoder, device, batch_size, option="--encoder") if encoder else None
     run = Stages(llm, items) if llm else None
     lines: list[str] = []
     failed: list[Failed] = []

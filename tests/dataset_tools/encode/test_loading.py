@@ -56,6 +56,14 @@ def test_what_is_no_model(tmp_path: Path, clip: Path) -> None:
         load_image_processor(str(clip))
 
 
+@pytest.mark.parametrize("load", [load_model, load_tokenizer, load_image_processor])
+def test_errors_name_the_option_that_was_given(tmp_path: Path, load) -> None:
+    with pytest.raises(FormatError, match=f"^--model {tmp_path}: "):
+        load(str(tmp_path))
+    with pytest.raises(FormatError, match=f"^--encoder {tmp_path}: "):
+        load(str(tmp_path), "--encoder")
+
+
 @pytest.mark.parametrize(
     ("kind", "limit"),
     # The tokenizer's; the table of positions; and of 9 positions those behind the padding's.

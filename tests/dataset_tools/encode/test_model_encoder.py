@@ -207,6 +207,8 @@ def test_keys_name_what_determines_the_vectors(
 def test_refusals(bert: Path, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="a bert model reads no images here"):
         ModelEncoder(str(bert), "cpu", 2).encode_images([tmp_path])
+    with pytest.raises(FormatError, match=f"^--encoder {bert}: a bert model reads no"):
+        ModelEncoder(str(bert), "cpu", 2, option="--encoder").encode_images([tmp_path])
     for option in ("batch_size", "workers", "max_pixels"):
         with pytest.raises(FormatError, match=f"--{option.replace('_', '-')} must be 1 or more"):
             ModelEncoder(str(bert), "cpu", **{option: 0})

@@ -72,3 +72,5 @@ def test_settings_that_are_not_known_are_refused(
     settings_of(modules, pooling)
     with pytest.raises(FormatError, match=message):
         read_pooling(str(bert))
+    with pytest.raises(FormatError, match=f"^--encoder {bert}: "):
+        read_pooling(str(bert), "--encoder")

@@ -150,6 +150,12 @@ def test_settings_that_do_not_go_together(small: Path, write) -> None:
         tag_dataset(small, responses=write("empty.jsonl", ""))
 
 
+def test_an_encoder_that_cannot_be_opened_is_told_by_its_option(small: Path) -> None:
+    nothing = str(small.parent)
+    with pytest.raises(FormatError, match=f"^--encoder {nothing}: neither a folder with"):
+        tag_dataset(small, scorer="embedding", encoder=nothing)
+
+
 def test_items_without_a_text_give_no_tags(textless: Path, write) -> None:
     with pytest.raises(FormatError, match="nothing that tags could be made of; build the data set"):
         tag_dataset(textless)
