@@ -88,7 +88,8 @@ def add_llm_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--dry-run",
         action="store_true",
-        help="only say how many questions are left to ask, and what they would cost",
+        help="only say how many questions are left to ask, and what they would cost, of each stage "
+        "and in all",
     )
     add(
         "--prices",

@@ -226,6 +226,7 @@ def run(arguments: argparse.Namespace, command: str) -> None:
     refuse_without_text(read_items(files.items), files.items, chosen, settings.stages)
     with asker_from(arguments, files) as asker:
         if arguments.dry_run:
+            from ..llm.usage import total_line
             from ..tag.plan import ASSUMED, Plan
 
             plan = Plan(
@@ -235,8 +236,11 @@ def run(arguments: argparse.Namespace, command: str) -> None:
                 sources=sources,
                 min_items=arguments.min_items,
             )
+            estimates = []
             for stage in plan.stages:
-                print(asker.estimate(stage, plan.requests_of(stage)))
+                estimates.append(asker.estimate(stage, plan.requests_of(stage)))
+                print(estimates[-1])
+            print(total_line(estimates))
             print(ASSUMED)
             return
 

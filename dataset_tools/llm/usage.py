@@ -1,5 +1,6 @@
 """What asking took, and what it would take."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -72,17 +73,44 @@ class Estimate:
     def to_ask(self) -> int:
         return self.requests - self.stored
 
-    def __str__(self) -> str:
-        by = f"the mean of {self.measured:,} answers" if self.measured else "as long as allowed"
+    @property
+    def questions(self) -> str:
+        """How many questions and tokens, in words."""
+        return (
+            f"{self.to_ask:,} questions to ask ({self.stored:,} of {self.requests:,} are "
+            f"answered), about {self.input_tokens:,} tokens in and {self.output_tokens:,} out"
+        )
+
+    @property
+    def price(self) -> str:
+        """What they cost, in words."""
         cost = money(self.cost, self.currency)
         if self.cost is not None:
             cost += f" (at most {money(self.most_cost, self.currency)}"
             cost += f"; prices of {self.as_of}, check your provider's)" if self.as_of else ")"
-        return (
-            f"{self.stage}: {self.to_ask:,} questions to ask "
-            f"({self.stored:,} of {self.requests:,} are answered), about {self.input_tokens:,} "
-            f"tokens in and {self.output_tokens:,} out ({by}), {cost}"
-        )
+        return cost
+
+    def __str__(self) -> str:
+        by = f"the mean of {self.measured:,} answers" if self.measured else "as long as allowed"
+        return f"{self.stage}: {self.questions} ({by}), {self.price}"
+
+
+def total_line(stages: Sequence[Estimate]) -> str:
+    """What the stages, at least one, take together: questions, tokens, price."""
+    # All are of one model: its price is known for all of them or for none.
+    priced = stages[0].cost is not None
+    total = Estimate(
+        "all stages",
+        requests=sum(each.requests for each in stages),
+        stored=sum(each.stored for each in stages),
+        input_tokens=sum(each.input_tokens for each in stages),
+        output_tokens=sum(each.output_tokens for each in stages),
+        cost=sum(each.cost or 0.0 for each in stages) if priced else None,
+        most_cost=sum(each.most_cost or 0.0 for each in stages) if priced else None,
+        currency=stages[0].currency,
+        as_of=stages[0].as_of,
+    )
+    return f"{total.stage}: {total.questions}, {total.price}"
 
 
 def money(amount: float | None, currency: str) -> str:

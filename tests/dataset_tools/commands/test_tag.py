@@ -11,6 +11,7 @@ import pytest
 from recbole_tema.dataset_tools.cli import main
 from recbole_tema.dataset_tools.commands import tag
 from recbole_tema.dataset_tools.llm.request import Request
+from recbole_tema.dataset_tools.llm.usage import Estimate
 from recbole_tema.formats import DatasetFiles, read_enriched, read_tags
 from tests.dataset_tools.tag.scripted import Scripted, data_in, talkative
 
@@ -24,8 +25,8 @@ class Runner(Scripted):
     def by_stage(self) -> dict[str, str]:
         return {stage: f"{number} questions" for stage, number in self.stages().items()}
 
-    def estimate(self, stage: str, requests: Iterable[Request]) -> str:
-        return f"{stage}: {len(list(requests))} questions to ask"
+    def estimate(self, stage: str, requests: Iterable[Request]) -> Estimate:
+        return Estimate(stage, len(list(requests)))
 
 
 @pytest.fixture
@@ -98,10 +99,12 @@ def test_a_dry_run_asks_and_writes_nothing(small: Path, runner: Runner, capsys) 
     before = sorted(small.iterdir())
     assert main(["tag", str(small), *MODEL, "--dry-run", "--candidates", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "enrich: 6 questions to ask"
-    assert lines[1] == "propose: 6 questions to ask"
-    assert lines[3] == "score: 18 questions to ask"
-    assert "assumed here" in lines[4]
+    # refine: the tags that both domains have, and those of x and of y.
+    asked = {"enrich": 6, "propose": 6, "refine": 3, "score": 18, "all stages": 33}
+    for line, (stage, number) in zip(lines[:5], asked.items(), strict=True):
+        assert line.startswith(f"{stage}: {number} questions to ask (0 of {number} are answered)")
+    assert lines[4].endswith("about 0 tokens in and 0 out, price unknown")
+    assert "assumed here" in lines[5]
     assert runner.asked == []
     assert sorted(small.iterdir()) == before
 
@@ -110,7 +113,7 @@ def test_a_stage_without_questions_has_its_name(small: Path, runner: Runner, cap
     # No category or attribute is on nine items.
     options = ["--stages", "refine", "--min-items", "9", "--dry-run"]
     assert main(["tag", str(small), *MODEL, *options]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == "refine: 0 questions to ask"
+    assert capsys.readouterr().out.startswith("refine: 0 questions to ask (0 of 0 are ")
 
 
 @pytest.mark.parametrize("options", [[], ["--dry-run"]])
