@@ -6,7 +6,7 @@ order of first appearance and the way back to the ids need no table of their own
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -62,19 +62,50 @@ def keep_interactions(engine: Engine, filters: Filters, units: Sequence[int]) ->
     items = engine.frame(
         "SELECT item_id FROM interactions WHERE place IN (SELECT item_at FROM core)"
     )
-    last = "core"
-    if filters.max_length is not None:
-        last = (
-            "(SELECT * FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY user_at ORDER BY moment "
-            "DESC, place DESC) AS from_end FROM core) AS ranked "
-            f"WHERE from_end <= {filters.max_length}) AS last"
-        )
     interactions = engine.frame(
         f"SELECT i.user_id AS {USER}, i.item_id AS {ITEM}, l.moment AS seconds, l.domain "
-        f"FROM (SELECT * FROM {last}) AS l JOIN interactions AS i ON i.place = l.place "
+        f"FROM (SELECT * FROM {_last(filters)}) AS l JOIN interactions AS i ON i.place = l.place "
         "ORDER BY l.user_at, l.moment, l.place"
     )
     return Kept(interactions.rename(columns={"seconds": TIME}), items[ITEM], all_users)
+
+
+def left_by_each(
+    engine: Engine, filters: Filters, units: Sequence[int]
+) -> list[tuple[str, list[int]]]:
+    """How many interactions of each domain are left by each filter and those before it.
+
+    Of the filters that are set, as an option with its value, in the order in which they count. The
+    arguments are those of `keep_interactions`.
+    """
+    _code_ids(engine, units)
+    domains = len(units)
+    so_far = Filters(min_user=filters.min_user)
+    _k_core(engine, so_far, domains)
+    left = [(f"--min-user {filters.min_user}", _per_domain(engine, "core", domains))]
+    if filters.min_user_domain:
+        so_far = replace(so_far, min_user_domain=filters.min_user_domain)
+        _k_core(engine, so_far, domains)
+        option = f"--min-user-domain {filters.min_user_domain}"
+        left.append((option, _per_domain(engine, "core", domains)))
+    if filters.min_item:
+        _k_core(engine, replace(so_far, min_item=filters.min_item), domains)
+        left.append((f"--min-item {filters.min_item}", _per_domain(engine, "core", domains)))
+    if filters.max_length is not None:
+        option = f"--max-length {filters.max_length}"
+        left.append((option, _per_domain(engine, _last(filters), domains)))
+    return left
+
+
+def _last(filters: Filters) -> str:
+    """What is left of ``core`` when long histories are cut, as a table of a query."""
+    if filters.max_length is None:
+        return "core"
+    return (
+        "(SELECT * FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY user_at ORDER BY moment "
+        "DESC, place DESC) AS from_end FROM core) AS ranked "
+        f"WHERE from_end <= {filters.max_length}) AS last"
+    )
 
 
 def _code_ids(engine: Engine, units: Sequence[int]) -> int:
@@ -114,6 +145,12 @@ def _k_core(engine: Engine, filters: Filters, domains: int) -> None:
         if after == before:
             return
         before = after
+
+
+def _per_domain(engine: Engine, table: str, domains: int) -> list[int]:
+    found = engine.frame(f"SELECT domain, COUNT(*) AS n FROM {table} GROUP BY domain")
+    counts = dict(zip(found["domain"], found["n"], strict=True))
+    return [int(counts.get(domain, 0)) for domain in range(domains)]
 
 
 def _count(engine: Engine, table: str) -> int:

@@ -33,7 +33,7 @@ from ..raw.source import Source
 from ..raw.store import Store
 from ..text_table import table
 from .engines import open_engine
-from .leave_one_out import Filters, keep_interactions
+from .leave_one_out import Filters, keep_interactions, left_by_each
 from .pre_split import load_histories, refuse_leaks
 from .summary import leave_one_out_summary, pre_split_summary
 from .times import compare_times
@@ -106,13 +106,15 @@ def from_interactions(
     take_unknown_items(store, names, files, raw.bad)
     raw.bad.stop_unless(raw.allow_bad_rows)
     in_files = _per_domain(store, "interactions", names)
-    _refuse_empty(names, in_files, "in the files")
+    _refuse_empty(names, in_files, "interactions")
     times = compare_times(store, names)
     with open_engine(engine, store, exchange) as running:
         kept = keep_interactions(running, filters, times.units)
-    interactions = kept.interactions
+        interactions = kept.interactions
+        if interactions[DOMAIN].nunique() < len(names):
+            left = left_by_each(running, filters, times.units)
+            raise FormatError(_filtered_out(names, list(in_files.values()), left))
     interactions[DOMAIN] = np.array(names, object)[interactions[DOMAIN].to_numpy(np.int64)]
-    _refuse_empty(names, interactions[DOMAIN].value_counts().to_dict(), "that the filters keep")
     table_of_items = raw.clean_items(items, names, kept.items if filters.min_item else None)
     summary = leave_one_out_summary(table_of_items, interactions)
     everything = sum(in_files.values())
@@ -159,7 +161,7 @@ def from_histories(
         for split in SPLITS
     }
     raw.bad.stop_unless(raw.allow_bad_rows)
-    _refuse_empty(names, _per_domain(raw.store, "items", names), "in its items file", "items")
+    _refuse_empty(names, _per_domain(raw.store, "items", names), "items")
     for split, frame in histories.items():
         if frame.empty:
             raise FormatError(f"{splits[split]}: no {split} histories in this file")
@@ -193,12 +195,35 @@ def _per_domain(store: Store, rows: str, names: Sequence[str]) -> dict[str, int]
     return {name: counts.get(number, 0) for number, name in enumerate(names)}
 
 
-def _refuse_empty(
-    domains: Sequence[str],
-    counts: Mapping[str, int],
-    where: str,
-    what: str = "interactions",
-) -> None:
-    empty = [domain for domain in domains if not counts.get(domain)]
+def _refuse_empty(domains: Sequence[str], counts: Mapping[str, int], what: str) -> None:
+    empty = [domain for domain in domains if not counts[domain]]
     if empty:
-        raise FormatError(f"the domain {' and '.join(empty)} is empty: it has no {what} {where}")
+        raise FormatError(f"{_are_empty(empty)}: no {what} in the files")
+
+
+def _filtered_out(
+    domains: Sequence[str], in_files: Sequence[int], left: Sequence[tuple[str, Sequence[int]]]
+) -> str:
+    """What each filter left, up to the one that took the last interaction of a domain.
+
+    ``in_files``: interactions of each domain before the filters; ``left``: see `left_by_each`.
+    """
+    counts = left[-1][1]
+    empty = [domain for domain, number in zip(domains, counts, strict=True) if not number]
+    steps = [("in the files", in_files)]
+    for option, numbers in left:
+        steps.append((f"after {option}", numbers))
+        if sum(not number for number in numbers) == len(empty):
+            break
+    told = [
+        f"{', '.join(f'{n:,} of {domain}' for n, domain in zip(numbers, domains, strict=True))} "
+        f"{when}"
+        for when, numbers in steps
+    ]
+    return f"{_are_empty(empty)}: the filters keep no interactions; {'; '.join(told)}"
+
+
+def _are_empty(domains: Sequence[str]) -> str:
+    if len(domains) == 1:
+        return f"the domain {domains[0]} is empty"
+    return f"the domains {' and '.join(domains)} are empty"

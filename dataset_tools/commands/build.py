@@ -35,6 +35,10 @@ Of several lines of an item the first counts, and the others fill what it does n
 taken out of texts. Times in milliseconds become seconds. The report says what was changed and left
 out.
 
+filters: --min-user, --min-user-domain and --min-item count together, again and again until nothing
+more falls out. --max-length cuts last and nothing is counted again, so what was asked of a user in
+a domain or of an item need not hold in what is written.
+
 Files are read as a stream. What does not fit into 2 GB waits in temporary files (TMPDIR).
 
 exit code 2: bad rows or files; they are named, and nothing is written."""

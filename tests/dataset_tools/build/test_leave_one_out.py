@@ -268,10 +268,57 @@ def test_too_short_histories_are_refused(filters: dict[str, int], option: str) -
 
 @pytest.mark.parametrize("allow", [False, True])
 def test_an_empty_domain_is_fatal(tmp_path, write, allow: bool) -> None:
-    with pytest.raises(FormatError, match="the domain y is empty: it has no interactions in the"):
+    with pytest.raises(FormatError, match="the domain y is empty: no interactions in the files"):
         build(tmp_path, write, y="", allow_bad_rows=allow)
-    with pytest.raises(FormatError, match=r"the domain x and y is empty: .* that the filters keep"):
+    with pytest.raises(FormatError, match="the domains x and y are empty: no interactions in"):
+        build(tmp_path, write, x="", y="", allow_bad_rows=allow)
+    with pytest.raises(FormatError, match="the domains x and y are empty: the filters keep no"):
         build(tmp_path, write, filters=Filters(min_user=4, min_item=3), allow_bad_rows=allow)
+
+
+@pytest.mark.parametrize(
+    ("filters", "told"),
+    [
+        # u has 2 interactions in x and 2 in y, v 3 and 1, w 0 and 3.
+        (
+            Filters(min_user=5, min_item=2),
+            "the domains x and y are empty: the filters keep no interactions; 5 of x, 6 of y in "
+            "the files; 0 of x, 0 of y after --min-user 5",
+        ),
+        # Without w, who has nothing in x, no item has three.
+        (
+            Filters(min_user_domain=1, min_item=3),
+            "the domains x and y are empty: the filters keep no interactions; 5 of x, 6 of y in "
+            "the files; 5 of x, 6 of y after --min-user 3; 5 of x, 3 of y after --min-user-domain "
+            "1; 0 of x, 0 of y after --min-item 3",
+        ),
+    ],
+)
+def test_filters_that_leave_nothing_tell_what_each_left(
+    tmp_path, write, filters: Filters, told: str
+) -> None:
+    with pytest.raises(FormatError) as error:
+        build(tmp_path, write, filters=filters)
+    assert str(error.value) == told
+    assert not (tmp_path / "out" / "d").exists()
+
+
+def test_the_last_ones_may_all_be_of_one_domain(tmp_path, write) -> None:
+    y = "u,y1,7\nu,y2,8\nu,y3,9\n"
+    with pytest.raises(FormatError) as error:
+        build(tmp_path, write, x="u,x1,1\n", y=y, filters=Filters(max_length=3))
+    assert str(error.value) == (
+        "the domain x is empty: the filters keep no interactions; 1 of x, 3 of y in the files; "
+        "1 of x, 3 of y after --min-user 3; 0 of x, 3 of y after --max-length 3"
+    )
+
+
+def test_min_user_domain_counts_before_the_last_ones_are_taken(tmp_path, write) -> None:
+    # Both have two interactions in each domain; of the last three of u two are in y.
+    x = "u,x1,1\nu,x2,2\nv,x1,3\nv,x2,9\n"
+    y = "u,y1,3\nu,y2,4\nv,y1,1\nv,y2,2\n"
+    folder = build(tmp_path, write, x=x, y=y, filters=Filters(min_user_domain=2, max_length=3))
+    assert [item for user, item, _ in rows(folder.folder) if user == "u"] == ["x2", "y1", "y2"]
 
 
 def test_an_existing_folder_needs_overwrite_and_must_be_a_data_set(tmp_path, write) -> None:
