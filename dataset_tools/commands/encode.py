@@ -41,7 +41,11 @@ absent and listed with the reason in NAME.bad_images.csv.
 
 A run that was killed goes on where it was: vectors are kept in a hidden folder beside the file
 (.NAME.text.shards) until the file is whole, for the same model, precision, texts and images, with
-any --batch-size and --device."""
+any --batch-size and --device.
+
+exit code 0: the files are written, with texts and images that are marked absent or without. 2: a
+wrong file, model or setting, or nothing to make vectors of; the file in question stays as it was.
+130: interrupted by Ctrl-C."""
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

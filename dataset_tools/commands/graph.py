@@ -18,7 +18,10 @@ buy_after_viewing (Amazon, 2018), or under also_bought, also_viewed and so on in
 Such lists come from everybody's purchases, those that a test asks for among them.
 
 For each relation an item has its nearest neighbours in each domain: those with which it shares the
-most, where rare things count more."""
+most, where rare things count more.
+
+exit code 2: a wrong file or setting, or items that have nothing in common; an earlier graph stays
+as it was."""
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from recbole_tema.formats import DatasetFiles, FormatError, read_items
 
+from ..llm.prompt import PACKAGED
 from .llm_options import add_llm_options, asker_from, asks_llm
 from .options import add_command, given_options
 
 if TYPE_CHECKING:
     from ..tag.stages.settings import StageSettings
 
-EXAMPLES = """examples:
+EXAMPLES = f"""examples:
   offline, from categories and what titles state:
   recbole-tema-data tag dataset/food-kitchen
 
@@ -56,11 +57,16 @@ text could still sway its neighbours' tags; at 1 it cannot.
 
 Prompts are YAML files named after the stages (enrich, propose, refine, score, and rate: scores as
 numbers); --prompts DIR takes the place of those that it has. The package's stand in
-dataset_tools/llm/prompts.
+{PACKAGED}
 
-Responses are JSON lines {"item_id": …, "model": …, "content": the answer as it came}. Answers that
-cannot be read are asked for again where there is a model, counted by reason, and kept as they came
-in NAME.tags.retry.jsonl. NAME.tags.html shows the figures and twenty random items."""
+Responses are JSON lines {{"item_id": …, "model": …, "content": the answer as it came}}. Answers
+that cannot be read are asked for again where there is a model, counted by reason, and kept as they
+came in NAME.tags.retry.jsonl. NAME.tags.html shows the figures and twenty random items.
+
+exit code 0: tags (or texts) are written; answers that could not be read are counted, and do not
+change it. 2: a wrong file, model or setting, no tag for any item, or a run that the server or
+--max-cost ended; answers are kept. 130 and 143: interrupted by Ctrl-C or SIGTERM; the same command
+goes on."""
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,5 +1,6 @@
 """The command line: help, exit codes, one line for an error."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,21 @@ def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -
         main([command, "--help"])
     assert stopped.value.code == 0
     assert f"recbole-tema-data {command} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["build", "encode", "graph", "images", "tag", "validate"])
+def test_help_tells_the_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert re.search(r"^exit code .*2: ", capsys.readouterr().out, re.MULTILINE | re.DOTALL)
+
+
+def test_tag_help_names_the_folder_of_the_prompts(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["tag", "--help"])
+    (folder,) = re.findall(r"The package's stand in\n(.+)\n", capsys.readouterr().out)
+    names = {"enrich.yaml", "propose.yaml", "refine.yaml", "score.yaml", "rate.yaml"}
+    assert {path.name for path in Path(folder).iterdir()} >= names
 
 
 def test_help_needs_nothing_heavy() -> None:
