@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
 from filelock import FileLock, Timeout
 from PIL import Image
 from tqdm import tqdm
@@ -70,7 +69,7 @@ def fetch_images(
     settings: Settings = DEFAULTS,
     retry_failed: bool = False,
 ) -> Fetched:
-    """Fetch the image of each item that names a URL.
+    """Fetch the image of each item that names a URL; where none does, no folder is made.
 
     Args:
         folder: data set folder.
@@ -87,9 +86,14 @@ def fetch_images(
     files.check()
     items = read_items(files.items)
     target = files.images if to is None else Path(to)
-    target.mkdir(parents=True, exist_ok=True)
-    with _alone(target):
-        return _fetch(items, target, settings, retry_failed)
+    wanted = {item: url for item, url in zip(items[ITEM], items[IMAGE], strict=True) if is_url(url)}
+    without = int((items[IMAGE] == "").sum())
+    run = Fetched(target, {}, len(items) - len(wanted) - without, without)
+    if wanted or target.exists():
+        target.mkdir(parents=True, exist_ok=True)
+        with _alone(target):
+            _fetch(run, wanted, settings, retry_failed)
+    return run
 
 
 @contextmanager
@@ -104,9 +108,10 @@ def _alone(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _fetch(items: pd.DataFrame, target: Path, settings: Settings, retry_failed: bool) -> Fetched:
+def _fetch(run: Fetched, wanted: Mapping[str, str], settings: Settings, retry_failed: bool) -> None:
+    """Fetch what is wanted, the URL of each item, into the run's folder."""
+    target = run.folder
     clear_leftovers(target)
-    wanted = {item: url for item, url in zip(items[ITEM], items[IMAGE], strict=True) if is_url(url)}
     index = read_index(target)
     there = {item: index[item] for item, url in wanted.items() if _is(index, item, url)}
     for item in damaged(target, there.values()):
@@ -117,8 +122,7 @@ def _fetch(items: pd.DataFrame, target: Path, settings: Settings, retry_failed: 
         for item, url in wanted.items()
         if item not in there and _is(failures, item, url)
     }
-    without = int((items[IMAGE] == "").sum())
-    run = Fetched(target, there, len(items) - len(wanted) - without, without)
+    run.there = there
     if not retry_failed:
         run.skipped = {
             item: failed
@@ -129,7 +133,6 @@ def _fetch(items: pd.DataFrame, target: Path, settings: Settings, retry_failed: 
     _download(run, jobs, index, failures, settings)
     left = {item: failed for item, failed in failures.items() if item not in run.stored}
     write_journal(target / FAILED, map(failure_record, (left | run.failed).values()))
-    return run
 
 
 def _download(

@@ -38,7 +38,10 @@ def images_report(run: "Fetched") -> str:
             f"{run.bytes / 1e6:,.1f} MB in {run.seconds:,.1f} s, {speed:,.0f} images a second"
         )
     lines += _same([*run.there.values(), *run.stored.values()])
-    lines.append(str(run.folder))
+    if run.there or run.stored or failed:
+        lines.append(str(run.folder))
+    else:
+        lines.append("nothing to fetch: no item names a URL")
     return "\n".join(lines)
 
 

@@ -35,6 +35,16 @@ def test_images_in_another_folder(site: Site, dataset, tmp_path) -> None:
     assert not files.images.exists()
 
 
+def test_without_a_url_nothing_is_made(dataset, capsys) -> None:
+    files = dataset({"A": "pictures/a.jpg", "B": "pictures/b.jpg"})
+    assert main(["images", str(files.folder)]) == 0
+    told = capsys.readouterr().out
+    assert "image is a path, nothing to fetch      2" in told
+    assert "no image named                         1" in told
+    assert told.endswith("nothing to fetch: no item names a URL\n")
+    assert not files.images.exists()
+
+
 def test_wrong_settings_and_folders(dataset, tmp_path, capsys) -> None:
     assert main(["images", str(tmp_path / "none")]) == 2
     assert main(["images", str(dataset({}).folder), "--concurrency", "0"]) == 2
