@@ -25,6 +25,7 @@ from recbole_tema.formats import (
 
 from ..raw.bad_rows import BadRows
 from ..raw.store import open_store
+from ..wording import counted
 from .leave_one_out import Filters
 from .staging import check_target, staged_folder
 from .tables import RawFiles, Tables, from_histories, from_interactions
@@ -114,7 +115,8 @@ def build_dataset(
     report = f"{tables.summary}\n{target}"
     if bad:
         listed = DatasetFiles(target).bad_rows.name
-        report = f"left out {len(bad):,} bad rows, listed in {listed}:\n{bad.report()}\n\n{report}"
+        left_out = f"left out {counted(len(bad), 'bad row')}, listed in {listed}"
+        report = f"{left_out}:\n{bad.report()}\n\n{report}"
     return Built(target, report, bad.counts())
 
 

@@ -11,6 +11,7 @@ from ..raw.bad_rows import BadRows
 from ..raw.ids import take_bad_ids
 from ..raw.reading import read_table
 from ..raw.source import Source
+from ..wording import counted, fitting
 
 
 def load_histories(
@@ -65,8 +66,9 @@ def leaks(histories: Mapping[str, pd.DataFrame]) -> Iterator[str]:
         if found.any():
             user, item = frame.loc[found, [USER, ITEM]].iloc[0]
             yield (
-                f"{found.sum():,} of {len(frame):,} {split} targets stand in a training history of "
-                f"the same user, such as item {item!r} of user {user!r}: the model would train on "
+                f"{found.sum():,} of {counted(len(frame), f'{split} target')} "
+                f"{fitting(found.sum(), 'stands', 'stand')} in a training history of the same "
+                f"user, such as item {item!r} of user {user!r}: the model would train on "
                 "what it is tested on. Take them out of one of the two parts"
             )
 

@@ -40,7 +40,7 @@ def leave_one_out_summary(items: pd.DataFrame, interactions: pd.DataFrame) -> st
         f"users with interactions in all domains: {int(both.sum()):,}",
         _lengths("interactions a user", lengths),
         f"repeated interactions of a user with an item: {int(repeated.sum()):,} "
-        f"({int(repeated[targets.index].sum()):,} of them test targets)",
+        f"(test targets among them: {int(repeated[targets.index].sum()):,})",
     ]
     return "\n".join([*lines, coverage(items)])
 

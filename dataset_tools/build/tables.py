@@ -32,6 +32,7 @@ from ..raw.items import (
 from ..raw.source import Source
 from ..raw.store import Store
 from ..text_table import table
+from ..wording import counted
 from .engines import open_engine
 from .leave_one_out import Filters, keep_interactions, left_by_each
 from .pre_split import load_histories, refuse_leaks
@@ -121,8 +122,8 @@ def from_interactions(
     if len(interactions) < everything:
         lost = kept.all_users - interactions[USER].nunique()
         summary += (
-            f"\nthe filters left out {lost:,} users and {everything - len(interactions):,} of "
-            f"{everything:,} interactions"
+            f"\nthe filters left out {counted(lost, 'user')} and "
+            f"{everything - len(interactions):,} of {counted(everything, 'interaction')}"
         )
     return Tables(
         table_of_items,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from recbole_tema.formats import DatasetFiles, Features, FormatError, write_features
 
+from ..wording import counted
 from .devices import AUTO
 from .job import IMAGE, TAG, TEXT, Job, read_job
 from .model_encoder import ModelEncoder
@@ -94,4 +95,6 @@ def _offline(job: Job, dims: int, lines: list[str]) -> Iterator[Features]:
             yield Features(tokens, vectors, known, name, kind)
             wordless = sum(map(bool, strings)) - int(known.sum())
             if wordless:
-                lines.append(f"{kind}: {wordless:,} texts without a known word, marked absent")
+                lines.append(
+                    f"{kind}: {counted(wordless, 'text')} without a known word, marked absent"
+                )

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from recbole_tema.formats import FormatError
 
+from ..wording import counted
+
 if TYPE_CHECKING:
     import torch
 
@@ -63,8 +65,8 @@ def load_model(source: str, option: str = "--model") -> Loaded:
     )
     if lacking:
         raise FormatError(
-            f"{option} {source}: {len(lacking):,} weights of its {config.model_type} model are not "
-            f"there, such as {lacking[0]}"
+            f"{option} {source}: its {config.model_type} model lacks "
+            f"{counted(len(lacking), 'weight')}, such as {lacking[0]}"
         )
     # Its configuration need not say so: that of an encoder saved alone does not.
     if not has_features and hasattr(model, "encoder") and hasattr(model, "decoder"):

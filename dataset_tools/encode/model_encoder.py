@@ -165,7 +165,8 @@ class ModelEncoder:
                 encode()
         if len(problems) == len(paths):
             raise FormatError(
-                f"not one of {len(paths):,} images can be used, such as {paths[0]}: {problems[0]}"
+                f"none of the images ({len(paths):,}) can be used, such as "
+                f"{paths[0]}: {problems[0]}"
             )
         return done.vectors, problems
 

@@ -9,6 +9,7 @@ from recbole_tema.formats import IMAGE as IMAGE_COLUMN
 from recbole_tema.formats import Features, FormatError
 
 from ..images.paths import image_paths
+from ..wording import counted
 from .bad_images import BadImage, bad_images_report, write_bad_images
 from .job import IMAGE, TAG, TEXT, Job
 from .model_encoder import ModelEncoder
@@ -52,8 +53,8 @@ def _texts(
     vectors = np.zeros((len(tokens), found.shape[1]), np.float32)
     vectors[present] = found
     lines.append(
-        f"{kind}: {read.cut:,} of {len(found):,} texts cut at {encoder.token_limit} tokens, "
-        f"{read.lost_share:.2%} of all tokens lost"
+        f"{kind}: {read.cut:,} of {counted(len(found), 'text')} cut at "
+        f"{encoder.token_limit} tokens, {read.lost_share:.2%} of all tokens lost"
     )
     return Features(tokens, vectors, present, name, kind)
 
@@ -74,7 +75,7 @@ def _images(
     rows = [row for row, path in enumerate(paths) if path is not None]
     if not rows:
         raise FormatError(
-            f"{job.files.items}: not one of {len(bad):,} images is fetched; run "
+            f"{job.files.items}: none of the images ({len(bad):,}) is fetched; run "
             "`recbole-tema-data images` first"
         )
     found, problems = encoder.encode_images([path for path in paths if path is not None], shards)

@@ -18,6 +18,7 @@ from recbole_tema.formats import (
 
 from ..tag.categories import category_candidates
 from ..text_table import table
+from ..wording import counted
 from .links import nearest_by_links, read_links
 from .nearest import Pairs
 from .shared import nearest_by_attributes, shared_attributes, split_brands
@@ -101,4 +102,4 @@ def _report(graph: Graph, names: np.ndarray, domains: np.ndarray) -> str:
         counts = [len(within), len(beyond), len(np.unique(within)), len(np.unique(beyond))]
         rows.append([relation, *counts])
     headings = ["relation", "edges within a domain", "across", "items with one within", "across"]
-    return f"{len(graph.tokens):,} items of {', '.join(names)}\n{table(headings, rows)}"
+    return f"{counted(len(graph.tokens), 'item')} of {', '.join(names)}\n{table(headings, rows)}"

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..wording import counted
+
 
 @dataclass
 class Usage:
@@ -34,9 +36,9 @@ class Usage:
 
     def __str__(self) -> str:
         return (
-            f"{self.requests:,} questions, {self.stored:,} answered before, {self.asked:,} answers "
-            f"asked for in {self.seconds:,.0f} s, {self.failures:,} failed; "
-            f"{self.input_tokens:,} + {self.output_tokens:,} tokens, "
+            f"{counted(self.requests, 'question')}, {self.stored:,} answered before, "
+            f"{counted(self.asked, 'answer')} asked for in {self.seconds:,.0f} s, "
+            f"{self.failures:,} failed; {self.input_tokens:,} + {self.output_tokens:,} tokens, "
             f"{money(self.cost, self.currency)}"
         )
 
@@ -77,8 +79,9 @@ class Estimate:
     def questions(self) -> str:
         """How many questions and tokens, in words."""
         return (
-            f"{self.to_ask:,} questions to ask ({self.stored:,} of {self.requests:,} are "
-            f"answered), about {self.input_tokens:,} tokens in and {self.output_tokens:,} out"
+            f"{counted(self.to_ask, 'question')} to ask ({self.stored:,} of {self.requests:,} "
+            f"answered before), about {self.input_tokens:,} tokens in and "
+            f"{self.output_tokens:,} out"
         )
 
     @property
@@ -91,7 +94,8 @@ class Estimate:
         return cost
 
     def __str__(self) -> str:
-        by = f"the mean of {self.measured:,} answers" if self.measured else "as long as allowed"
+        mean = f"the mean of {counted(self.measured, 'answer')}"
+        by = mean if self.measured else "as long as allowed"
         return f"{self.stage}: {self.questions} ({by}), {self.price}"
 
 

@@ -11,6 +11,8 @@ import pandas as pd
 
 from recbole_tema.formats import FormatError, atomic_write
 
+from ..wording import counted
+
 EXAMPLES = 3
 CONTENT_LENGTH = 200
 SPOOL_BYTES = 1 << 20
@@ -76,7 +78,7 @@ class BadRows:
         """Raise BadRowsError with the report when there are bad rows that are not allowed."""
         if len(self) and not allowed:
             raise BadRowsError(
-                f"{len(self):,} bad rows, nothing was written:\n{self.report()}\n"
+                f"{counted(len(self), 'bad row')}, nothing was written:\n{self.report()}\n"
                 "Mend them, or leave them out with --allow-bad-rows"
             )
 

@@ -21,12 +21,13 @@ from recbole_tema.formats import (
     FormatError,
 )
 
+from ..wording import counted
 from .bad_rows import BadRows
 from .ids import take_bad_ids
 from .reading import read_table, undecodable
 from .source import Source
 from .store import RAW_ITEM_COLUMNS, Store
-from .texts import clean_text, decoded_text, mended_categories, mended_text, mended_title
+from .texts import Repair, clean_text, decoded_text, mended_categories, mended_text, mended_title
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _TEXTS = RAW_ITEM_COLUMNS[1:]
@@ -40,17 +41,20 @@ class Mended:
 
     merged: int = 0
     filled: int = 0
-    repairs: Counter[str] = field(default_factory=Counter)
+    repairs: Counter[Repair] = field(default_factory=Counter)
 
     def report(self) -> str:
         """A line for each, "" when the items were as they should be."""
         lines = []
         if self.merged:
             lines.append(
-                f"{self.merged:,} lines of items that have an earlier line: merged "
+                f"{counted(self.merged, 'line')} of items that have an earlier line: merged "
                 f"({self.filled:,} filled what that did not know)"
             )
-        lines += [f"{count:,} {what}" for what, count in self.repairs.most_common() if count]
+        for repair, count in self.repairs.most_common():
+            if count:
+                noun, done = repair
+                lines.append(f"{counted(count, noun)} {done}")
         return "\n".join(lines)
 
 
@@ -89,9 +93,9 @@ def refuse_shared_items(store: Store, names: Sequence[str]) -> None:
         query = f"SELECT item_id, one, other FROM ({shared}) ORDER BY place LIMIT 1"
         item, one, other = store.row(query)
         raise FormatError(
-            f"{number:,} items stand in two domains, such as {item!r} in {names[one]} and "
-            f"{names[other]}; an item has one domain. Leave it in one of the files, or give it two "
-            "ids"
+            f"{counted(number, 'item stands', 'items stand')} in two domains, such as "
+            f"{item!r} in {names[one]} and {names[other]}; an item has one domain. Leave it in one "
+            "of the files, or give it two ids"
         )
 
 

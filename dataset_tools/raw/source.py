@@ -12,6 +12,8 @@ from tqdm import tqdm
 
 from recbole_tema.formats import FormatError
 
+from ..wording import counted
+
 BLOCK_BYTES = 8 << 20
 LONGEST_LINE = 64 << 20
 """No record is as long (bytes); a file without line breaks must not fill the memory."""
@@ -70,8 +72,9 @@ class Source:
     def ending(self) -> str:
         """What to say of a file that was used although it ends in the middle."""
         return (
-            f"{self.path}: the gzip file ends in the middle; {self.lines:,} lines came before that "
-            f"and were read ({self.path.stat().st_size:,} bytes on disk), what follows is missing"
+            f"{self.path}: the gzip file ends in the middle; before that "
+            f"{counted(self.lines, 'line was', 'lines were')} read "
+            f"({self.path.stat().st_size:,} bytes on disk), what follows is missing"
         )
 
     def _whole_lines(self, progress: bool) -> Iterator[bytes]:

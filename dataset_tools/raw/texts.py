@@ -12,10 +12,16 @@ NO_TEXT = frozenset({"nan", "none", "null", "n/a", "<na>"})
 MEMBER_END = "\x1f"
 """After each member of a list of categories, until they are made clean."""
 
-SCRIPT_AS_TITLE = "titles that are a page's script: left empty"
-MARKUP = "texts with HTML tags: tags taken out"
-LONG = f"texts of more than {LONGEST_FIELD:,} characters, which RecBole cannot read: cut"
-DAMAGED = "texts that are not UTF-8: damaged bytes read as Windows-1252"
+Repair = tuple[str, str]
+"""What of an item was repaired, as a noun that takes an s, and why and how."""
+
+SCRIPT_AS_TITLE: Repair = ("title", "with a page's script in its place: left empty")
+MARKUP: Repair = ("text", "with HTML tags: tags taken out")
+LONG: Repair = (
+    "text",
+    f"of more than {LONGEST_FIELD:,} characters, which RecBole cannot read: cut",
+)
+DAMAGED: Repair = ("text", "not in UTF-8: damaged bytes read as Windows-1252")
 
 # Only elements of HTML: "The Lord <Extended Edition>" and "I <3 cats" are no markup.
 _BLOCKS = (
@@ -43,14 +49,14 @@ def clean_text(text: str) -> str:
     return _tidy(html.unescape(text))
 
 
-def decoded_text(text: str, repairs: Counter[str]) -> str:
+def decoded_text(text: str, repairs: Counter[Repair]) -> str:
     """A text whose damaged bytes are surrogates, with those read; ``repairs`` counts it."""
     whole = _DAMAGED.sub(_byte, text)
     repairs[DAMAGED] += whole != text
     return whole
 
 
-def mended_text(text: str, repairs: Counter[str]) -> str:
+def mended_text(text: str, repairs: Counter[Repair]) -> str:
     """`clean_text` without HTML tags, cut where it is too long; ``repairs`` counts such texts."""
     # First the entities: in some dumps the tags are written with them.
     whole = html.unescape(text)
@@ -65,7 +71,7 @@ def mended_text(text: str, repairs: Counter[str]) -> str:
     return whole
 
 
-def mended_categories(text: str, repairs: Counter[str]) -> str:
+def mended_categories(text: str, repairs: Counter[Repair]) -> str:
     """Tokens with blanks between: each member of a list (as `text_of` joins them) with ``_`` for
     its blanks, a text as it stands."""
     if MEMBER_END not in text:
@@ -74,7 +80,7 @@ def mended_categories(text: str, repairs: Counter[str]) -> str:
     return " ".join("_".join(member.split()) for member in members if member)
 
 
-def mended_title(text: str, repairs: Counter[str]) -> str:
+def mended_title(text: str, repairs: Counter[Repair]) -> str:
     """`mended_text`, and "" where the shop's page gave a piece of script or style instead."""
     title = mended_text(text, repairs)
     if _SCRIPT.search(title):

@@ -8,6 +8,7 @@ from pathlib import Path
 from recbole_tema.formats import ALL_DOMAINS
 
 from ..text_table import table
+from ..wording import counted
 from .responses import Responses
 from .stages.asking import Failed
 from .titles import split_tag
@@ -113,12 +114,15 @@ def _by_type(counts: Counter[str], shared: Collection[str]) -> Iterator[str]:
 def answers_report(answers: Responses, retry: Path) -> str:
     """What could be read of an LLM's answers; ``retry`` is where the rest went."""
     read = sum(1 for own in answers.candidates if own)
-    lines = [f"{answers.answers:,} answers: tags of {read:,} of {len(answers.candidates):,} items"]
+    items = counted(len(answers.candidates), "item")
+    lines = [f"{counted(answers.answers, 'answer')}: tags of {read:,} of {items}"]
     lines += [f"  {n:,} × {reason}" for reason, n in answers.problems.most_common() if n]
     if answers.dropped_tags:
-        lines.append(f"  {answers.dropped_tags:,} list members dropped: too long, or no word")
+        lines.append(
+            f"  {counted(answers.dropped_tags, 'list member')} dropped: too long, or no word"
+        )
     if answers.failed:
-        lines.append(f"  {len(answers.failed):,} items to ask again: {retry.name}")
+        lines.append(f"  {counted(len(answers.failed), 'item')} to ask again: {retry.name}")
     return "\n".join(lines)
 
 
@@ -126,4 +130,5 @@ def failures_report(failed: Sequence[Failed], retry: Path) -> list[str]:
     """How many questions have no readable answer, by stage and reason."""
     counts = Counter((each.stage, each.reason) for each in failed)
     lines = [f"  {number:,} × {stage}: {why}" for (stage, why), number in counts.most_common()]
-    return [f"{len(failed):,} questions failed, see {retry.name}", *lines] if failed else []
+    told = f"{counted(len(failed), 'question')} failed, see {retry.name}"
+    return [told, *lines] if failed else []

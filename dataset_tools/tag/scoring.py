@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ..wording import counted
 from .titles import split_tag, tag_key
 
 SEED = 0
@@ -86,7 +87,8 @@ def embedding_scores(
         for score, name in sorted(found, key=lambda pair: (-pair[0], pair[1]))[:expand]:
             scored[row][name] = score
             added += 1
-    return scored, f"embedding: {merged:,} tags merged into others, {added:,} tags added to items"
+    line = f"{counted(merged, 'tag')} merged into others, {counted(added, 'tag')} added to items"
+    return scored, f"embedding: {line}"
 
 
 class _Distances:

@@ -18,6 +18,7 @@ from recbole_tema.formats import (
 )
 
 from ..text_table import table
+from ..wording import counted
 from .features import check_features
 from .figures import coverage_table, length_table, one_domain_table, target_table
 from .findings import Finding, Findings
@@ -45,10 +46,11 @@ class Validation:
         found = self.findings
         parts = [table(each.headings, each.rows) for each in found.tables]
         if found.warnings:
-            parts.append(f"{len(found.warnings)} warnings\n{_lines(found.warnings)}")
+            parts.append(f"{counted(len(found.warnings), 'warning')}\n{_lines(found.warnings)}")
         if found.problems:
-            parts.append(f"{len(found.problems)} problems\n{_lines(found.problems)}")
-        verdict = "is in order" if self.good else f"has {len(found.problems)} problems"
+            parts.append(f"{counted(len(found.problems), 'problem')}\n{_lines(found.problems)}")
+        problems = counted(len(found.problems), "problem")
+        verdict = "is in order" if self.good else f"has {problems}"
         return "\n\n".join([*parts, f"{self.folder} {verdict}"])
 
     def as_json(self) -> str:

@@ -20,6 +20,7 @@ from recbole_tema.formats import (
     tag_vocabulary,
 )
 
+from ..wording import counted
 from .findings import Findings, Table, share, some
 
 MANY = 0.5
@@ -81,8 +82,8 @@ def _check_vectors(path: Path, kind: str, features: Features, findings: Findings
         findings.problem(
             "features",
             f"{path.name}, row {int(zero.argmax())} (token "
-            f"{features.tokens[int(zero.argmax())]!r}): a vector of zeros marked present, as are "
-            f"{int(zero.sum()):,} in all; what has no vector is to be marked absent",
+            f"{features.tokens[int(zero.argmax())]!r}): a vector of zeros marked present "
+            f"({int(zero.sum()):,} in all); what has no vector is to be marked absent",
         )
     elif len(vectors) > 1 and (vectors == vectors[0]).all():
         findings.warn("features", f"{path.name}: all vectors are the same")
@@ -97,7 +98,7 @@ def _check_item_tokens(
     ids = items[ITEM].tolist()
     if features.tokens == ids:
         return True
-    _not_the_same(path, features.tokens, ids, "items", findings)
+    _not_the_same(path, features.tokens, ids, findings)
     return False
 
 
@@ -114,31 +115,31 @@ def _check_tag_tokens(
     if missing:
         findings.problem(
             "features",
-            f"{path.name}: no vector of {len(missing):,} of {len(vocabulary):,} tags, "
+            f"{path.name}: no vector of {len(missing):,} of {counted(len(vocabulary), 'tag')}, "
             f"{some(missing)}; make it again with `recbole-tema-data encode --what tag`",
         )
     if extra:
         findings.warn(
             "features",
-            f"{path.name}: vectors of {len(extra):,} tags that no item has, {some(extra)}",
+            f"{path.name}: vectors of {counted(len(extra), 'tag')} that no item has, {some(extra)}",
         )
 
 
 def _not_the_same(
-    path: Path, found: Sequence[str], expected: Sequence[str], what: str, findings: Findings
+    path: Path, found: Sequence[str], expected: Sequence[str], findings: Findings
 ) -> None:
     missing = sorted(set(expected).difference(found))
     extra = sorted(set(found).difference(expected))
     again = "make it again with `recbole-tema-data encode`"
     if missing or extra:
-        said = [f"no row of {len(missing):,} {what}, {some(missing)}"] if missing else []
-        said += [f"rows of {len(extra):,} unknown {what}, {some(extra)}"] if extra else []
+        said = [f"no row of {counted(len(missing), 'item')}, {some(missing)}"] if missing else []
+        said += [f"rows of {counted(len(extra), 'unknown item')}, {some(extra)}"] if extra else []
         findings.problem("features", f"{path.name}: {'; '.join(said)}; {again}")
         return
     row = next(at for at, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b)
     findings.problem(
         "order",
-        f"{path.name}, row {row}: the {what} of the data set in another order, {found[row]!r} in "
+        f"{path.name}, row {row}: the items of the data set in another order, {found[row]!r} in "
         f"place of {expected[row]!r}; {again}",
     )
 
@@ -153,13 +154,13 @@ def _check_absent(
     if without.any():
         findings.warn(
             "features",
-            f"{path.name}: {int(without.sum()):,} items with {what} and no vector, such as "
-            f"{items[ITEM].iloc[int(without.argmax())]!r}",
+            f"{path.name}: {counted(int(without.sum()), 'item')} with {what} and no vector, "
+            f"such as {items[ITEM].iloc[int(without.argmax())]!r}",
         )
     if kind == "image" and (present & ~named).any():
         odd = present & ~named
         findings.warn(
             "features",
-            f"{path.name}: {int(odd.sum()):,} items without an image have a vector, such as "
+            f"{path.name}: {counted(int(odd.sum()), 'item')} with a vector and no image, such as "
             f"{items[ITEM].iloc[int(odd.argmax())]!r}: have the items changed?",
         )

@@ -10,6 +10,7 @@ from recbole_tema.formats import IMAGE, ITEM, DatasetFiles
 from ..images.index import read_index
 from ..images.paths import image_paths, is_url
 from ..images.store import damaged
+from ..wording import counted
 from .findings import Findings
 
 
@@ -32,22 +33,22 @@ def check_images(
     if waiting.any():
         findings.warn(
             "images",
-            f"{int(waiting.sum()):,} of {int(url.sum()):,} image URLs are not fetched, such as "
-            f"that of {items[ITEM].iloc[int(waiting.argmax())]!r}: `recbole-tema-data images`",
+            f"{int(waiting.sum()):,} of {counted(int(url.sum()), 'image URL')} not fetched, such "
+            f"as that of {items[ITEM].iloc[int(waiting.argmax())]!r}: `recbole-tema-data images`",
         )
     gone = fetched & ~here & ~url
     if gone.any():
         findings.problem(
             "images",
             f"{files.items.name}, line {int(gone.argmax()) + 2}: no such image as "
-            f"{str(paths[int(gone.argmax())])!r}, as of {int(gone.sum()):,} items in all",
+            f"{str(paths[int(gone.argmax())])!r} ({counted(int(gone.sum()), 'item')} in all)",
         )
     stored = [index[item] for item in items[ITEM][url & fetched]]
     bad = damaged(folder, stored)
     if bad:
         findings.problem(
             "images",
-            f"{folder}: {len(bad):,} fetched images are gone or changed, such as that of "
-            f"{min(bad)!r}; `recbole-tema-data images` fetches them again",
+            f"{folder}: {counted(len(bad), 'fetched image is', 'fetched images are')} gone or "
+            f"changed, such as that of {min(bad)!r}; `recbole-tema-data images` fetches them again",
         )
     return here & ~items[ITEM].isin(bad).to_numpy(bool)

@@ -20,6 +20,7 @@ from recbole_tema.formats import (
 )
 
 from ..build.leave_one_out import LEAST_HISTORY
+from ..wording import counted
 from .events import Events, leave_one_out_events, pre_split_events
 from .findings import Findings, some
 from .leaks import check_leaks
@@ -61,8 +62,8 @@ def check_events(
     if not used.all():
         findings.warn(
             "interactions",
-            f"{files.items.name}: {int((~used).sum()):,} items that nobody used, such as "
-            f"{items[ITEM].iloc[int(used.argmin())]!r}; they are candidates all the same",
+            f"{files.items.name}: {counted(int((~used).sum()), 'item')} that nobody used, such as "
+            f"{items[ITEM].iloc[int(used.argmin())]!r}; candidates all the same",
         )
     return events
 
@@ -85,29 +86,29 @@ def _check_interactions(
         findings.problem(
             "order",
             f"{path.name}, line {row + 2}: an interaction of user {frame[USER].iloc[row]!r} is "
-            f"older than the line before it, as are {int(back.sum()):,} in all; sort each user's "
+            f"older than the line before it ({int(back.sum()):,} in all); sort each user's "
             "by time, or build the data set anew",
         )
     if (times < 0).any():
         findings.warn(
             "interactions",
-            f"{path.name}, line {int((times < 0).argmax()) + 2}: a time before 1970, as are "
-            f"{int((times < 0).sum()):,} in all",
+            f"{path.name}, line {int((times < 0).argmax()) + 2}: a time before 1970 "
+            f"({int((times < 0).sum()):,} in all)",
         )
     twice = frame.duplicated([USER, ITEM, TIME]).to_numpy()
     if twice.any():
         findings.warn(
             "duplicates",
             f"{path.name}, line {int(twice.argmax()) + 2}: the same user, item and time as a line "
-            f"above, as are {int(twice.sum()):,} in all",
+            f"above ({int(twice.sum()):,} in all)",
         )
     lengths = np.bincount(users)
     short = lengths < LEAST_HISTORY
     if short.any():
         findings.warn(
             "interactions",
-            f"{path.name}: {int(short.sum()):,} users with fewer than {LEAST_HISTORY} "
-            "interactions; they have no test case",
+            f"{path.name}: {counted(int(short.sum()), 'user')} with fewer than {LEAST_HISTORY} "
+            "interactions, who cannot be tested",
         )
     if short.all():
         findings.problem("interactions", f"{path.name}: no user has a test case")
@@ -126,7 +127,7 @@ def _check_histories(path: Path, frame: pd.DataFrame, items: pd.Index, findings:
         findings.warn(
             "duplicates",
             f"{path.name}, line {int(twice.argmax()) + 2}: the same user, history and last item "
-            f"as a line above, as are {int(twice.sum()):,} in all",
+            f"as a line above ({int(twice.sum()):,} in all)",
         )
     return known
 
@@ -135,7 +136,9 @@ def _check_users(path: Path, frame: pd.DataFrame, findings: Findings) -> None:
     bad = [user for user in frame[USER].unique() if id_problem(user)]
     if bad:
         findings.problem(
-            "ids", f"{path.name}: {len(bad):,} user ids, such as {bad[0]!r}: {id_problem(bad[0])}"
+            "ids",
+            f"{path.name}: {counted(len(bad), 'user id')}, such as {bad[0]!r}: "
+            f"{id_problem(bad[0])}",
         )
 
 
@@ -147,7 +150,8 @@ def _check_items(path: Path, used: pd.Series, items: pd.Index, findings: Finding
     names = list(dict.fromkeys(used[unknown]))
     findings.problem(
         "interactions",
-        f"{path.name}, line {used.index[int(unknown.argmax())] + 2}: {len(names):,} items that "
-        f"have no line in the items file, {some(names)}, in {int(unknown.sum()):,} interactions",
+        f"{path.name}, line {used.index[int(unknown.argmax())] + 2}: "
+        f"{counted(len(names), 'item')} without a line in the items file, {some(names)}, in "
+        f"{counted(int(unknown.sum()), 'interaction')}",
     )
     return False

@@ -7,6 +7,7 @@ import pandas as pd
 
 from recbole_tema.formats import ALL_DOMAINS, DOMAIN, ITEM, TITLE, DatasetFiles, id_problem
 
+from ..wording import counted
 from .findings import Findings, some
 
 _MARKUP = r"<[A-Za-z/!]|&(?:#\d+|[A-Za-z]+);|\bfunction\s*\(|\{[^}]*:[^}]*;"
@@ -19,7 +20,8 @@ def check_items(
     bad = [item for item in items[ITEM] if id_problem(item)]
     if bad:
         findings.problem(
-            "ids", f"{name}: {len(bad):,} item ids, such as {bad[0]!r}: {id_problem(bad[0])}"
+            "ids",
+            f"{name}: {counted(len(bad), 'item id')}, such as {bad[0]!r}: {id_problem(bad[0])}",
         )
     domains = properties["domains"]
     found = [str(domain) for domain in items[DOMAIN].unique()]
@@ -33,8 +35,8 @@ def check_items(
         own = items[DOMAIN].isin(unknown)
         findings.problem(
             "domains",
-            f"{name}, line {int(own.argmax()) + 2}: {int(own.sum()):,} items of the domain "
-            f"{some(unknown)}; {files.properties.name} names {', '.join(domains)}",
+            f"{name}, line {int(own.argmax()) + 2}: {counted(int(own.sum()), 'item')} of the "
+            f"domain {some(unknown)}; {files.properties.name} names {', '.join(domains)}",
         )
     if empty := [domain for domain in domains if domain not in found]:
         findings.problem("domains", f"{name}: no items of the domain {some(empty)}")
@@ -43,6 +45,6 @@ def check_items(
         row = int(markup.argmax())
         findings.warn(
             "titles",
-            f"{name}, line {row + 2}: HTML or script in the title {items[TITLE].iloc[row][:60]!r}, "
-            f"as in {int(markup.sum()):,} in all",
+            f"{name}, line {row + 2}: HTML or script in the title {items[TITLE].iloc[row][:60]!r} "
+            f"({int(markup.sum()):,} in all)",
         )

@@ -8,6 +8,7 @@ import pandas as pd
 from recbole_tema.formats import HISTORY, ITEM, USER
 
 from ..build.pre_split import leaks
+from ..wording import counted, fitting
 from .findings import Findings
 
 LEAST = 5
@@ -29,24 +30,27 @@ def check_leaks(histories: Mapping[str, pd.DataFrame], findings: Findings) -> No
         whole = [row for row, own in long if own[-1] in trained]
         seen = [row for row, own in long if own[-1] not in trained and own[-2] in trained]
         marks[split] = {own[-1] for _, own in long}
+        histories_of = counted(len(frame), f"{split} history", f"{split} histories")
         if whole:
             findings.problem(
                 "leaks",
-                f"{len(whole):,} of {len(frame):,} {split} histories stand with their target, item "
-                f"for item, at the start of a training history, such as that of user "
-                f"{frame[USER].iloc[whole[0]]!r}: the same person under two names? Take them out "
-                "of one of the two parts",
+                f"{len(whole):,} of {histories_of} {fitting(len(whole), 'stands', 'stand')}, "
+                "target included, item for item at the start of a training history, such as that "
+                f"of user {frame[USER].iloc[whole[0]]!r}: the same person under two names? "
+                "Take them out of one of the two parts",
             )
         if seen:
             findings.warn(
                 "leaks",
-                f"{len(seen):,} of {len(frame):,} {split} histories stand, without their target, "
-                f"item for item at the start of a training history, such as that of user "
-                f"{frame[USER].iloc[seen[0]]!r}",
+                f"{len(seen):,} of {histories_of} {fitting(len(seen), 'stands', 'stand')}, without "
+                "the target, item for item at the start of a training history, such as that of "
+                f"user {frame[USER].iloc[seen[0]]!r}",
             )
     if both := marks["valid"] & marks["test"]:
         findings.warn(
-            "leaks", f"{len(both):,} histories stand in both valid and test, target included"
+            "leaks",
+            f"{counted(len(both), 'history stands', 'histories stand')} in both valid and test, "
+            "target included",
         )
 
 

@@ -15,6 +15,7 @@ from recbole_tema.formats import (
     read_tags,
 )
 
+from ..wording import counted, fitting
 from .findings import Findings, Table, some
 
 SAME = 3
@@ -39,15 +40,17 @@ def check_tags(files: DatasetFiles, items: pd.DataFrame, findings: Findings) -> 
     if alone:
         findings.warn(
             "tags",
-            f"{name}: {len(alone):,} of {len(numbers):,} tags stand at one item only, "
-            f"{some(alone)}; they bring no two items together (--min-items)",
+            f"{name}: {len(alone):,} of {counted(len(numbers), 'tag')} "
+            f"{fitting(len(alone), 'stands', 'stand')} at one item only, {some(alone)}; such tags "
+            "bring no two items together (--min-items)",
         )
     spellings = Counter(tag.casefold() for tag in numbers)
     twice = [tag for tag in numbers if spellings[tag.casefold()] > 1]
     if twice:
         findings.warn(
             "tags",
-            f"{name}: {len(twice):,} tags differ from another one by capitals only, {some(twice)}",
+            f"{name}: {counted(len(twice), 'tag differs', 'tags differ')} from "
+            f"another one by capitals only, {some(twice)}",
         )
     scores = {score for own in tags.values() for score in own.values()}
     if len(scores) == 1:
@@ -74,7 +77,7 @@ def check_enriched(
     again = Counter(text for text in texts.values() if text)
     text, number = max(again.items(), key=lambda pair: pair[1], default=("", 0))
     if number >= SAME:
-        findings.warn("enriched", f"{name}: {number:,} items with one text, {text[:60]!r}")
+        findings.warn("enriched", f"{name}: {counted(number, 'item')} with one text, {text[:60]!r}")
     return texts
 
 
@@ -92,14 +95,14 @@ def _fits(
     if unknown:
         findings.problem(
             check,
-            f"{name}: {len(unknown):,} items that the data set does not have, {some(unknown)}; "
-            f"make it again with `{command}`",
+            f"{name}: {counted(len(unknown), 'item')} that the data set does not have, "
+            f"{some(unknown)}; make it again with `{command}`",
         )
     if missing:
         findings.problem(
             check,
-            f"{name}: {len(missing):,} items without a line, {some(missing)}; make it again with "
-            f"`{command}`",
+            f"{name}: {counted(len(missing), 'item')} without a line, {some(missing)}; make "
+            f"it again with `{command}`",
         )
     return not unknown and not missing
 

@@ -56,11 +56,11 @@ def test_build_tag_and_encode(tmp_path, write, capsys) -> None:
     call += [f"y={y}", "--items", f"x={items}", "--max-length", "3"]
     assert main(call) == 2
     error = capsys.readouterr().err
-    assert "1 bad rows, nothing was written" in error
+    assert "1 bad row, nothing was written" in error
     assert "y.csv, line 3" in error
 
     assert main([*call, "--allow-bad-rows"]) == 0
-    assert "left out 1 bad rows, listed in d.bad_rows.csv" in capsys.readouterr().out
+    assert "left out 1 bad row, listed in d.bad_rows.csv" in capsys.readouterr().out
     files = DatasetFiles(tmp_path / "d")
     assert read_interactions(files.inter)["item_id"].tolist() == ["x2", "y1", "x1"]
     assert "--allow-bad-rows" in files.properties.read_text()

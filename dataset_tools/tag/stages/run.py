@@ -10,6 +10,7 @@ from recbole_tema.formats import DOMAIN
 from ...encode.template import item_texts
 from ...llm.prompt import read_prompts
 from ...llm.request import Asker
+from ...wording import counted
 from ..candidates import candidates_of
 from ..scoring import TextEncoder
 from ..tag_list import DROPPED, KEPT, MERGED, RARE, TagList
@@ -53,13 +54,15 @@ class Stages:
         self.lines: list[str] = []
         if cut:
             self.lines.append(
-                f"{cut:,} items have a text above --text-limit: the LLM reads its beginning"
+                f"{counted(cut, 'item has', 'items have')} a text above --text-limit: "
+                "the LLM reads its beginning"
             )
 
     def enrich(self) -> dict[str, str]:
         """A text for each item, in their order."""
         texts, failed = enrich(self._asker, self._items, self._prompts["enrich"])
-        self._note(failed, f"enrich: texts for {sum(map(bool, texts.values())):,} items")
+        items = counted(sum(map(bool, texts.values())), "item")
+        self._note(failed, f"enrich: texts for {items}")
         return texts
 
     def propose(self) -> list[list[str]]:
@@ -73,9 +76,10 @@ class Stages:
             self._settings.items_per_request,
         )
         given = sum(map(len, found.tags))
-        line = f"propose: {given:,} tags for {sum(map(bool, found.tags)):,} items"
+        items = counted(sum(map(bool, found.tags)), "item")
+        line = f"propose: {counted(given, 'tag')} for {items}"
         if found.again:
-            line += f"; {found.again:,} were asked about alone in the end"
+            line += f"; {counted(found.again, 'was', 'were')} asked about alone in the end"
         self._note(found.failed, line)
         return found.tags
 
@@ -95,7 +99,7 @@ class Stages:
             f"merged, {counts[DROPPED]:,} dropped, {counts[RARE]:,} {RARE})"
             for name, counts in found.tags.counts().items()
         ]
-        line = f"refine: {found.questions:,} questions; {', '.join(parts)}, "
+        line = f"refine: {counted(found.questions, 'question')}; {', '.join(parts)}, "
         self._note(found.failed, f"{line}{len(found.tags.shared):,} shared")
         return found.tags
 
@@ -112,8 +116,9 @@ class Stages:
         ]
         self._note(
             found.failed,
-            f"score: {found.pairs:,} pairs by the probability of yes, {found.numbers:,} by "
-            f"numbers; {sum(map(len, kept)):,} of them at {self._settings.min_score:g} or more",
+            f"score: {counted(found.pairs, 'pair')} by the probability of yes, "
+            f"{found.numbers:,} by numbers; {sum(map(len, kept)):,} of them at "
+            f"{self._settings.min_score:g} or more",
         )
         return kept
 

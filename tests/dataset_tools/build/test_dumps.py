@@ -126,8 +126,8 @@ def test_metadata(write, tmp_path, release: int) -> None:
         [NEW[1], "", "", "", "http://i/h.jpg"],
         [NEW[2], "Box", "Ten a month.", "", ""],
     ]
-    assert "1 texts with HTML tags: tags taken out" in built.report
-    scripts = "1 titles that are a page's script: left empty"
+    assert "1 text with HTML tags: tags taken out" in built.report
+    scripts = "1 title with a page's script in its place: left empty"
     assert (scripts in built.report) == (release == 2014)
 
 
@@ -141,7 +141,7 @@ def test_lines_that_are_no_record_and_bytes_that_are_no_text(write, tmp_path) ->
         assert line in str(caught.value)
     built = build(write, tmp_path, old, reviews_2023("json"), items=items, allow_bad_rows=True)
     assert built.bad_rows == {"not a JSON object": 3, "user_id: the id is missing": 1}
-    assert "1 texts that are not UTF-8" in built.report
+    assert "1 text not in UTF-8: damaged" in built.report
     described = read_items(DatasetFiles(built.folder).items)["description"]
     assert described.tolist()[1] == "Café tune"
 
@@ -168,7 +168,7 @@ def test_a_dump_that_ends_in_the_middle(write, tmp_path) -> None:
     with pytest.raises(FormatError, match="ends early"):
         build_dataset("d", tmp_path, domains=domains, items={})
     built = build_dataset("d", tmp_path, domains=domains, items={}, allow_truncated=True)
-    assert "cut.json.gz: the gzip file ends in the middle; 3," in built.report
+    assert "cut.json.gz: the gzip file ends in the middle; before that 3," in built.report
     assert len(read_interactions(DatasetFiles(built.folder).inter)) == 12
 
 

@@ -167,7 +167,7 @@ def test_max_length_keeps_the_last_and_all_items(tmp_path, write) -> None:
 def test_users_too_short_to_split_are_left_out_and_reported(tmp_path, write) -> None:
     built = build(tmp_path, write, x=X + "short,x1,1\n", y=Y + "short,y1,1\n")
     assert "short" not in {user for user, _, _ in rows(built.folder)}
-    assert "left out 1 users and 2 of 13 interactions" in built.report
+    assert "left out 1 user and 2 of 13 interactions" in built.report
     with pytest.raises(FormatError, match="needs 3 interactions"):
         Filters(min_user=2)
 
@@ -253,7 +253,7 @@ def test_interactions_with_unknown_items(tmp_path, write) -> None:
 
 @pytest.mark.parametrize("allow", [False, True])
 def test_an_item_of_both_domains_is_fatal(tmp_path, write, allow: bool) -> None:
-    with pytest.raises(FormatError, match="1 items stand in two domains, such as 'x1' in x and y"):
+    with pytest.raises(FormatError, match="1 item stands in two domains, such as 'x1' in x and y"):
         build(tmp_path, write, y=Y + "u,x1,1\n", allow_bad_rows=allow)
 
 

@@ -102,7 +102,9 @@ def test_a_dry_run_asks_and_writes_nothing(small: Path, runner: Runner, capsys) 
     # refine: the tags that both domains have, and those of x and of y.
     asked = {"enrich": 6, "propose": 6, "refine": 3, "score": 18, "all stages": 33}
     for line, (stage, number) in zip(lines[:5], asked.items(), strict=True):
-        assert line.startswith(f"{stage}: {number} questions to ask (0 of {number} are answered)")
+        assert line.startswith(
+            f"{stage}: {number} questions to ask (0 of {number} answered before)"
+        )
     assert lines[4].endswith("about 0 tokens in and 0 out, price unknown")
     assert "assumed here" in lines[5]
     assert runner.asked == []
@@ -113,7 +115,7 @@ def test_a_stage_without_questions_has_its_name(small: Path, runner: Runner, cap
     # No category or attribute is on nine items.
     options = ["--stages", "refine", "--min-items", "9", "--dry-run"]
     assert main(["tag", str(small), *MODEL, *options]) == 0
-    assert capsys.readouterr().out.startswith("refine: 0 questions to ask (0 of 0 are ")
+    assert capsys.readouterr().out.startswith("refine: 0 questions to ask (0 of 0 answered")
 
 
 @pytest.mark.parametrize("options", [[], ["--dry-run"]])

@@ -29,7 +29,7 @@ def test_weights_that_are_not_there(bert: Path, clip: Path) -> None:
     assert loaded.made_up == {"pooler.dense.weight", "pooler.dense.bias"}
     assert not loaded.has_features
     without(bert, "attention.self.query")
-    with pytest.raises(FormatError, match=r"2 weights of its bert model are not there, such as"):
+    with pytest.raises(FormatError, match=r"its bert model lacks 2 weights, such as"):
         load_model(str(bert))
     without(clip, "text_projection")
     with pytest.raises(FormatError, match=r"such as text_projection.weight"):

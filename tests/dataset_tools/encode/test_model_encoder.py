@@ -180,7 +180,9 @@ def test_images_that_cannot_be_used_do_not_stop_the_others(clip: Path, tmp_path:
     whole, _ = encoder.encode_images(paths[:4])
     np.testing.assert_allclose(found[[1, 2, 3, 5]], whole, atol=2e-6)
     assert not found[list(problems)].any()
-    with pytest.raises(FormatError, match=r"not one of 2 images can be used, such as .*none.jpg"):
+    with pytest.raises(
+        FormatError, match=r"none of the images \(2\) can be used, such as .*none.jpg"
+    ):
         encoder.encode_images([tmp_path / "none.jpg", tmp_path])
 
 

@@ -248,7 +248,7 @@ def test_answers_longer_than_allowed_raise_the_most(server, store_path, question
     # The server counts 5 tokens in each answer.
     assert (after.output_tokens, after.most_output_tokens) == (10, 10)
     assert len(server.bodies) == 1
-    assert str(after).startswith("test: 2 questions to ask (1 of 3 are answered)")
+    assert str(after).startswith("test: 2 questions to ask (1 of 3 answered before)")
 
 
 def test_requests_a_minute(server, ask, question) -> None:

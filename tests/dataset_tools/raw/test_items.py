@@ -48,7 +48,7 @@ def test_lines_of_one_item_are_merged(store, write) -> None:
     ]
     assert (mended.merged, mended.filled) == (3, 2)
     assert "3 lines of items that have an earlier line: merged (2 filled" in mended.report()
-    assert "1 texts with HTML tags: tags taken out" in mended.report()
+    assert "1 text with HTML tags: tags taken out" in mended.report()
 
 
 def test_only_the_items_that_stay_in_file_order(store, write) -> None:
@@ -93,5 +93,5 @@ def test_an_item_of_two_domains(store, write) -> None:
     stage(store, 0, write("x", "item_id\nx1\nboth\nx1\n"))
     refuse_shared_items(store, ["x", "y"])
     stage(store, 1, write("y", "item_id\nboth\n"))
-    with pytest.raises(FormatError, match="1 items stand in two domains, such as 'both' in x and"):
+    with pytest.raises(FormatError, match="1 item stands in two domains, such as 'both' in x and"):
         refuse_shared_items(store, ["x", "y"])

@@ -55,7 +55,7 @@ def test_a_gzip_file_that_ends_in_the_middle(tmp_path) -> None:
     assert text.startswith("\n".join(found) + "\n")
     assert source.truncated
     assert source.lines == len(found)
-    assert f"{len(found):,} lines came before" in source.ending()
+    assert f"before that {len(found):,} lines were read" in source.ending()
 
 
 @pytest.mark.parametrize("cut", [1, 4, 8])

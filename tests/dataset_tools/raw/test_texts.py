@@ -10,6 +10,7 @@ from recbole_tema.dataset_tools.raw.texts import (
     MARKUP,
     MEMBER_END,
     SCRIPT_AS_TITLE,
+    Repair,
     clean_text,
     decoded_text,
     mended_categories,
@@ -46,7 +47,7 @@ def test_clean_text(text: str, clean: str) -> None:
     ],
 )
 def test_markup_is_taken_out_and_counted(text: str, mended: str) -> None:
-    repairs: Counter[str] = Counter()
+    repairs: Counter[Repair] = Counter()
     assert mended_text(text, repairs) == mended
     assert +repairs == {MARKUP: 1}
 
@@ -67,7 +68,7 @@ def test_markup_is_taken_out_and_counted(text: str, mended: str) -> None:
     ],
 )
 def test_what_only_looks_like_markup_or_script_stays(text: str) -> None:
-    repairs: Counter[str] = Counter()
+    repairs: Counter[Repair] = Counter()
     assert mended_title(text, repairs) == text
     assert not +repairs
 
@@ -82,13 +83,13 @@ def test_what_only_looks_like_markup_or_script_stays(text: str) -> None:
     ],
 )
 def test_a_script_is_no_title(text: str) -> None:
-    repairs: Counter[str] = Counter()
+    repairs: Counter[Repair] = Counter()
     assert mended_title(text, repairs) == ""
     assert +repairs == {SCRIPT_AS_TITLE: 1}
 
 
 def test_damaged_bytes_are_windows_1252() -> None:
-    repairs: Counter[str] = Counter()
+    repairs: Counter[Repair] = Counter()
     text = b"Caf\xe9 \x96 d\xc3\xa9j\xc3\xa0 vu".decode("utf-8", "surrogateescape")
     assert decoded_text(text, repairs) == "Café – déjà vu"
     # Half of an emoji that a record escapes alone; 0x81 is no character of Windows-1252.
@@ -98,7 +99,7 @@ def test_damaged_bytes_are_windows_1252() -> None:
 
 
 def test_a_text_longer_than_recbole_reads_is_cut_at_a_blank() -> None:
-    repairs: Counter[str] = Counter()
+    repairs: Counter[Repair] = Counter()
     text = mended_text("word " * 30_000, repairs)
     # 26,200 words of five characters are the limit; of the last one its blank is cut.
     assert text == ("word " * (LONGEST_FIELD // 5)).strip()
@@ -107,7 +108,7 @@ def test_a_text_longer_than_recbole_reads_is_cut_at_a_blank() -> None:
 
 
 def test_members_of_categories_are_mended_one_by_one() -> None:
-    repairs: Counter[str] = Counter()
+    repairs: Counter[Repair] = Counter()
     members = ["Arts &amp; Crafts", "</span></span>", "nan", '<a href="x">Wool yarn</a>']
     text = "".join(member + MEMBER_END for member in members)
     assert mended_categories(text, repairs) == "Arts_&_Crafts Wool_yarn"

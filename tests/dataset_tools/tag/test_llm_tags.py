@@ -197,7 +197,7 @@ def test_long_texts_are_cut_and_counted(shop_of) -> None:
     folder = shop_of(arts={"a1": "wool yarn " * 9, "a2": "wool yarn"})
     asker = Scripted(plausible)
     report = tag_dataset(folder, llm=LLM(asker, StageSettings(stages=["propose"], text_limit=20)))
-    assert "1 items have a text above --text-limit" in report
+    assert "1 item has a text above --text-limit" in report
     assert data_in(asker.asked[0], "items")["1"]["title"] == "wool yarn wool yarn …"
 
 

@@ -71,7 +71,7 @@ def test_expanding_adds_what_suits() -> None:
     assert set(found[39]) == {"use: tea"}
     assert found[39]["use: tea"] == pytest.approx(found[0]["use: tea"])
     assert all(set(own) == {"kind: pan"} for own in found[40:])
-    assert line.endswith("1 tags added to items")
+    assert line.endswith("1 tag added to items")
     assert embedding_scores(encoder, tea + others, carry, 2, 0)[0][39] == {}
 
 
@@ -94,7 +94,7 @@ def test_tags_that_say_the_same_are_one() -> None:
         {"kind: pan", "use: skillet"},
         {"use: skillet"},
     ]
-    assert line.startswith("embedding: 1 tags merged")
+    assert line.startswith("embedding: 1 tag merged")
 
 
 def test_values_of_closed_types_are_never_merged() -> None:

@@ -33,6 +33,10 @@ def test_the_command(whole: DatasetFiles, capsys, tmp_path) -> None:
     assert capsys.readouterr().out.endswith("small is in order\n")
     assert json.loads(report.read_text())["good"] is True
     edit("inter", "1001", "1009")(whole)
+    assert main(["validate", str(whole.folder)]) == 1
+    out = capsys.readouterr().out
+    assert "1 problem\n  order: small.inter, line 4" in out
+    assert out.endswith("small has 1 problem\n")
     raw_nan(whole)
     assert main(["validate", str(whole.folder), "--json", str(report)]) == 1
     out = capsys.readouterr().out

@@ -19,7 +19,7 @@ SPLIT_PROBLEMS = {
     "unknown item": (
         edit("test.inter", "x3 y3 x1", "x3 y9 x1"),
         "interactions",
-        r"split.test.inter, line 2: 1 items that have no line in the items file, 'y9'",
+        r"split.test.inter, line 2: 1 item without a line in the items file, 'y9'",
     ),
     "empty part": (
         lambda files: files.split_inter("valid").write_text(
@@ -31,12 +31,12 @@ SPLIT_PROBLEMS = {
     "target the user trains on": (
         edit("test.inter", "e\t", "a\t"),
         "leaks",
-        "1 of 2 test targets stand in a training history of the same user, such as item 'y1'",
+        "1 of 2 test targets stands in a training history of the same user, such as item 'y1'",
     ),
     "case of another user in train": (
         edit("test.inter", "f\tx1 x2 x3 y1 y2\ty3", "f\tx1 y1 x3 y2\tx2"),
         "leaks",
-        "1 of 2 test histories stand with their target, .* such as that of user 'f'",
+        "1 of 2 test histories stands, target included, .* such as that of user 'f'",
     ),
 }
 
@@ -60,17 +60,17 @@ SPLIT_WARNINGS = {
     "history of another user in train": (
         edit("valid.inter", "d\ty3 x1 y2 x3 y1\tx2", "d\tx1 y1 x3 y2\ty1"),
         "leaks",
-        "1 of 2 valid histories stand, without their target, .* such as that of user 'd'",
+        "1 of 2 valid histories stands, without the target, .* such as that of user 'd'",
     ),
     "case in valid and test": (
         edit("valid.inter", "d\ty3 x1 y2 x3 y1\tx2", "d\tx1 x2 x3 y1 y2\ty3"),
         "leaks",
-        "1 histories stand in both valid and test",
+        "1 history stands in both valid and test",
     ),
     "item that nobody used": (
         add("item", "y4\ty\t\t"),
         "interactions",
-        "1 items that nobody used, such as 'y4'",
+        "1 item that nobody used, such as 'y4'",
     ),
 }
 

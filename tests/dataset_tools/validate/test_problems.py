@@ -37,17 +37,17 @@ PROBLEMS = {
     "bad user id": (
         edit("inter", "a\t", "a \t", times=-1),
         "ids",
-        r"1 user ids, such as 'a ': the id holds a blank",
+        r"1 user id, such as 'a ': the id holds a blank",
     ),
     "order in time": (
         edit("inter", "1001", "1009"),
         "order",
-        r"small.inter, line 4: an interaction of user 'a' is older .* as are 1 in all",
+        r"small.inter, line 4: an interaction of user 'a' is older .* \(1 in all\)",
     ),
     "unknown item": (
         add("inter", "a\tx9\t2000"),
         "interactions",
-        r"line 12: 1 items that have no line in the items file, 'x9', in 1 interactions",
+        r"line 12: 1 item without a line in the items file, 'x9', in 1 interaction",
     ),
     "domain that is not named": (
         edit("yaml", "- y", "- z"),
@@ -62,12 +62,12 @@ PROBLEMS = {
     "tags of an unknown item": (
         add("tags.jsonl", '{"item_id": "x9", "tags": {}}'),
         "tags",
-        r"1 items that the data set does not have, 'x9'",
+        r"1 item that the data set does not have, 'x9'",
     ),
     "item without tags line": (
         edit("tags.jsonl", '{"item_id": "y3", "tags": {}}\n', ""),
         "tags",
-        r"1 items without a line, 'y3'",
+        r"1 item without a line, 'y3'",
     ),
     "tags line twice": (
         add("tags.jsonl", '{"item_id": "x1", "tags": {}}'),
@@ -77,12 +77,12 @@ PROBLEMS = {
     "enriched text of an unknown item": (
         add("enriched.jsonl", '{"item_id": "x9", "text": "Nine"}'),
         "enriched",
-        r"1 items that the data set does not have, 'x9'",
+        r"1 item that the data set does not have, 'x9'",
     ),
     "item without enriched line": (
         edit("enriched.jsonl", '{"item_id": "x1", "text": "All about x1"}\n', ""),
         "enriched",
-        r"1 items without a line, 'x1'",
+        r"1 item without a line, 'x1'",
     ),
     "enriched text that is none": (
         edit("enriched.jsonl", '"All about x1"', "null"),
@@ -102,14 +102,14 @@ PROBLEMS = {
     "features of other items": (
         vectors("text", tokens=lambda own: [*own[:-1], "y9"]),
         "features",
-        r"no row of 1 items, 'y3'; rows of 1 unknown items, 'y9'",
+        r"no row of 1 item, 'y3'; rows of 1 unknown item, 'y9'",
     ),
     "checksum of the tokens": (raw_token, "features", "do not have the checksum"),
     "NaN": (raw_nan, "features", r"row 0 \(token 'x1'\): NaN or infinite, as 1 of 6"),
     "zeros marked present": (
         vectors("text", vectors=zeros),
         "features",
-        r"row 1 \(token 'x2'\): a vector of zeros marked present, as are 1 in all",
+        r"row 1 \(token 'x2'\): a vector of zeros marked present \(1 in all\)",
     ),
     "no vector": (
         vectors("tag", present=none),
@@ -139,7 +139,7 @@ PROBLEMS = {
     "image that is gone": (
         lambda files: (files.folder.parents[1] / "pictures" / "x2.png").unlink(),
         "images",
-        r"small.item, line 3: no such image as '.*x2.png', as of 1 items",
+        r"small.item, line 3: no such image as '.*x2.png' \(1 item in all\)",
     ),
 }
 
@@ -148,7 +148,7 @@ MORE = {"three domains": 2, "domain that is not named": 2}
 
 # Beside what is broken, these breaks leave something odd.
 ALSO = {
-    "tag without a vector": ["vectors of 1 tags that no item has, 'blue'"],
+    "tag without a vector": ["vectors of 1 tag that no item has, 'blue'"],
     "item twice": ["the other files were not checked"],
     "properties": ["the other files were not checked"],
 }

@@ -25,18 +25,18 @@ WARNINGS = {
     "item that nobody used": (
         edit("inter", "y3", "y2"),
         "interactions",
-        "1 items that nobody used",
+        "1 item that nobody used",
     ),
     "row twice": (
         edit("inter", "a\ty1\t1001", "a\tx1\t1000"),
         "duplicates",
-        r"line 3: the same user, item and time as a line above, as are 1 in all",
+        r"line 3: the same user, item and time as a line above \(1 in all\)",
     ),
     "time before 1970": (edit("inter", "1000", "-5"), "interactions", "line 2: a time before 1970"),
     "too few interactions": (
         add("inter", "c\tx1\t5"),
         "interactions",
-        "1 users with fewer than 3 interactions",
+        "1 user with fewer than 3 interactions",
     ),
     "files of another split": (
         lambda files: files.split_inter("test").write_text(""),
@@ -46,13 +46,13 @@ WARNINGS = {
     "HTML as a title": (
         edit("item", "Title of x1", "<img src=x>"),
         "titles",
-        r"line 2: HTML or script in the title '<img src=x>', as in 1 in all",
+        r"line 2: HTML or script in the title '<img src=x>' \(1 in all\)",
     ),
     "entity in a title": (edit("item", "Title of x1", "Bags &amp; more"), "titles", "line 2"),
     "tag at one item": (
         tagged(y3={"rare": 0.5}),
         "tags",
-        r"1 of 4 tags stand at one item only, 'rare'",
+        r"1 of 4 tags stands at one item only, 'rare'",
     ),
     "capitals": (
         tagged(y2={"Red": 0.5, "paper": 0.1}, y3={"Red": 0.1}),
@@ -73,12 +73,12 @@ WARNINGS = {
     "title without a vector": (
         vectors("text", present=lambda own: np.arange(6) != 2),
         "features",
-        "1 items with a title and no vector, such as 'x3'",
+        "1 item with a title and no vector, such as 'x3'",
     ),
     "image without a vector": (
         vectors("image", present=lambda own: np.arange(6) != 4),
         "features",
-        "1 items with an image and no vector, such as 'y2'",
+        "1 item with an image and no vector, such as 'y2'",
     ),
     "other dimensions": (
         vectors("tag", vectors=lambda own: own[:, :3]),
@@ -114,7 +114,7 @@ def test_a_vector_of_an_image_that_no_item_names(whole: DatasetFiles) -> None:
     problems, warnings = check(whole)
     assert problems == []
     assert len(warnings) == 1
-    assert "1 items without an image have a vector, such as 'x1'" in warnings[0][1]
+    assert "1 item with a vector and no image, such as 'x1'" in warnings[0][1]
 
 
 def test_another_feature_file_of_a_kind_is_checked_too(whole: DatasetFiles) -> None:
@@ -129,7 +129,7 @@ def test_images_from_urls(whole: DatasetFiles) -> None:
     edit("item", str(whole.folder.parents[1] / "pictures" / "x1.png"), "http://shop/x1.png")(whole)
     problems, warnings = check(whole)
     assert problems == []
-    assert warnings[0][1].startswith("1 of 1 image URLs are not fetched, such as that of 'x1'")
+    assert warnings[0][1].startswith("1 of 1 image URL not fetched, such as that of 'x1'")
 
     sha256 = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"  # of "x"
     stored = StoredImage("x1", "X1.png", "http://shop/x1.png", sha256, 4, 4)
@@ -141,6 +141,6 @@ def test_images_from_urls(whole: DatasetFiles) -> None:
         damage(whole.images / "X1.png")
         problems, warnings = check(whole)
         assert [check for check, _ in problems] == ["images"]
-        assert "1 fetched images are gone or changed, such as that of 'x1'" in problems[0][1]
+        assert "1 fetched image is gone or changed, such as that of 'x1'" in problems[0][1]
     (whole.images / INDEX).write_text("{\n")
     assert "index.jsonl, line 1: not a JSON line" in check(whole)[0][0][1]
