@@ -120,11 +120,11 @@ def check_all_begun(
         CannotGoOnError: something was begun with other settings or data.
     """
     for label, config in configs.items():
-        data = ""
+        data: dict[str, str] = {}
         for seed in seeds:
             last = checkpoints.files(label, seed).last
             if last.exists():
-                data = data or CrossDomainDataset(copy.deepcopy(config)).checksum()
+                data = data or CrossDomainDataset(copy.deepcopy(config)).checksums()
                 check_begun(last, _with_seed(config, seed), data)
 
 

@@ -17,7 +17,7 @@ from recbole_tema.data.sequences import Floats, Ints, Rows
 from recbole_tema.evaluation.ranker import CaseRanker
 from recbole_tema.formats import DOMAIN, ITEM, TITLE, USER, file_name_of, read_items
 from recbole_tema.training.checkpoint import load_checkpoint
-from recbole_tema.training.resume import RunCheckpoints
+from recbole_tema.training.resume import RunCheckpoints, changed_files
 
 COLUMNS = (USER, DOMAIN, "rank", ITEM, TITLE)
 
@@ -77,10 +77,11 @@ class Recommender:
         self._config, self._device = config, config["device"]
         self.dataset = CrossDomainDataset(config)
         trained = load_checkpoint(best, self._device)
-        if trained["data"] != self.dataset.checksum():
+        if changed := changed_files(trained["data"], self.dataset.checksums()):
             raise ValueError(
-                f"{self.dataset.files.folder} is not what {best} was trained on, so that its items "
-                "may be others: put the files of then back, or name their folder with --data_path"
+                f"{self.dataset.files.folder} is not what {best} was trained on: "
+                f"{', '.join(changed)} changed since. Put the files of then back, or name their "
+                "folder with --data_path"
             )
         train, _, self._prepared = data_preparation(config, self.dataset)
         self._model = config.model_class(config, train._dataset).to(self._device)

@@ -122,6 +122,18 @@ def test_a_stop_in_the_second_seed(tiny, trained, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "finished runs rank alone"
 
 
+def test_results_are_not_written_over(tiny, capsys):
+    asked = [*QUICK, "--model", "Pop", "--seeds", "1", "--output", "out"]
+    assert main(asked) == 0
+    before = contents("out")
+    for model in ("Pop", "SASRec"):
+        assert main([*asked[:-5], model, *asked[-4:]]) == 2
+        assert "out holds the results of a run. Start another one" in capsys.readouterr().err
+    assert contents("out") == before
+    assert main([*asked[:-5], "Pop,SASRec", *asked[-4:], "--resume"]) == 0
+    assert [*read_metrics(Path("out/metrics.json"))] == ["Pop", "SASRec"]
+
+
 def test_runs_made_apart_are_put_together(tiny):
     """One command for each core or machine, then one for all with the checkpoints of both."""
     parts = [("SASRec,Pop,TEMA", "3"), ("TEMA,Pop,SASRec", "1")]

@@ -198,6 +198,26 @@ def test_predict_scores_like_full_sort_predict(trained, model):
             torch.testing.assert_close(found.double(), own.double(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_names_the_files_that_it_reads(tiny, lasting_config_of, monkeypatch, model):
+    read = set()
+
+    def noting(name, load):
+        def wrapped(dataset, *kind):
+            read.update(kind or [name])
+            return load(dataset, *kind)
+
+        return wrapped
+
+    for name in ("features", "tags", "graph"):
+        load = getattr(CrossDomainDataset, name)
+        monkeypatch.setattr(CrossDomainDataset, name, noting(name, load))
+    config = lasting_config_of(model, tiny, **SETTINGS.get(model, {}))
+    train, _, _ = data_preparation(config, CrossDomainDataset(config))
+    config.model_class(config, train._dataset)
+    assert read == set(getattr(config.model_class, "reads_files", ()))
+
+
 # ---- other data sets -------------------------------------------------------------------------
 
 

@@ -47,6 +47,7 @@ from recbole_tema.formats import (
     FormatError,
     read_interactions,
     read_items,
+    sha256_of_file,
     sha256_of_files,
     sha256_of_tokens,
 )
@@ -283,6 +284,19 @@ class CrossDomainDataset(SequentialDataset):
             features.append(self.files.features("text", name))
         paths = [*table_files(self.files), *features, self.files.tags, self.files.graph]
         return sha256_of_files(path for path in paths if path.is_file())
+
+    def checksums(self) -> dict[str, str]:
+        """sha256 by name of every file of the data set that the run's model may read."""
+        text = self.files.features("text", self.config["text_features"])
+        read = {
+            "text": [text],
+            "image": [self.files.features("image")],
+            "tags": [self.files.tags, self.files.features("tag")],
+            "graph": [self.files.graph],
+        }
+        kinds = getattr(self.config.model_class, "reads_files", ())
+        paths = [*table_files(self.files), *(path for kind in kinds for path in read[kind])]
+        return {path.name: sha256_of_file(path) for path in paths if path.is_file()}
 
     def _sorted_histories(self) -> Histories:
         """Every history in time order; equal times keep the order of the file."""

@@ -24,6 +24,7 @@ from recbole_tema.formats.files import (
     atomic_write,
     file_name_of,
     is_no_room,
+    sha256_of_file,
     sha256_of_files,
     sha256_of_tokens,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "read_items",
     "read_properties",
     "read_tags",
+    "sha256_of_file",
     "sha256_of_files",
     "sha256_of_tokens",
     "tag_vocabulary",

@@ -173,13 +173,18 @@ def file_name_of(label: str) -> str:
     return re.sub(r"[^\w.+=-]+", "-", label).strip("-")
 
 
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 of a file's contents, as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def sha256_of_files(paths: Iterable[Path]) -> str:
     """SHA-256 over names and contents of files, in the order given, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for path in paths:
-        with open(path, "rb") as file:
-            digest.update(f"{Path(path).name}\0".encode())
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(f"{Path(path).name}\0".encode())
+        digest.update(bytes.fromhex(sha256_of_file(path)))
     return digest.hexdigest()
 
 

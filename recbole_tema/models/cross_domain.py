@@ -32,6 +32,8 @@ class CrossDomainRecommender(SequentialRecommender):
     trains_on_windows = True
     reads_times = False
     """Whether its events are to have times."""
+    reads_files: tuple[str, ...] = ()
+    """What it reads beside interactions and items: "text", "image", "tags", "graph"."""
     item_domain: Tensor
     compared: Tensor
     among_all: bool

@@ -28,6 +28,7 @@ class LLMEMF(MultiViewRecommender):
     """
 
     modality_names: tuple[str, ...] = (ID, IMAGE, TEXT)
+    reads_files: tuple[str, ...] = ("image", "text")
 
     def build_streams(self, config: Config, dataset: CrossDomainDataset) -> dict[str, Stream]:
         return self.streams_of(self.frozen_and_id(config, dataset, self.settings.modalities))

@@ -92,6 +92,7 @@ class MIFN(QueryRecommender):
         ValueError: a setting is wrong, or the data set has no graph.
     """
 
+    reads_files = ("graph",)
     neighbours: Tensor
     kinds: Tensor
 

@@ -32,6 +32,7 @@ class TEMA(LLMEMF):
     """
 
     modality_names = MODALITIES
+    reads_files = (*LLMEMF.reads_files, "tags")
 
     def __init__(self, config: Config, dataset: CrossDomainDataset) -> None:
         super().__init__(config, dataset)

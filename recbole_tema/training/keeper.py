@@ -67,7 +67,7 @@ class CheckpointKeeper:
         # Set when fit begins.
         self._started = 0.0
         self._saved = True
-        self._data = ""
+        self._data: dict[str, str] = {}
 
     def keep_in(self, files: CheckpointFiles) -> None:
         """Write the checkpoints to ``files``, and rank with the best weights from there."""

@@ -1,6 +1,7 @@
 """Where a run keeps its checkpoints, and whether one can go on from them."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from recbole_tema.config import TEMAConfig, plain_settings
 from recbole_tema.distributed import world_size
 from recbole_tema.formats import atomic_write, file_name_of
+from recbole_tema.report.results import METRICS_FILE
 
 _LAST = "-last.pth"
 
@@ -96,8 +98,8 @@ class RunCheckpoints:
             resume: whether it is to go on where it was stopped.
 
         Raises:
-            ValueError: the folder holds an unfinished run and ``resume`` is False; or ``resume``
-                is True and the folder holds no run, or one of other rows or seeds.
+            ValueError: the folder holds a run, finished or not, and ``resume`` is False; or
+                ``resume`` is True and the folder holds no run, or one of other rows or seeds.
         """
         self._wanted = wanted
         found = {path.name.removesuffix(_LAST) for path in self.folder.glob(f"[!.]*{_LAST}")}
@@ -110,6 +112,12 @@ class RunCheckpoints:
                     f"{self.output} holds a run that is not finished. Go on with it: the same "
                     "command with --resume (run_recbole_tema: resume=True); or start another one "
                     f"with another --output; or delete {self.folder} to give it up"
+                )
+            if (self.output / METRICS_FILE).exists():
+                raise ValueError(
+                    f"{self.output} holds the results of a run. Start another one with another "
+                    "--output; or add models or seeds to this one: all of them with --resume "
+                    f"(run_recbole_tema: resume=True); or delete {self.output} to give it up"
                 )
             return
         if not self.can_go_on():
@@ -199,16 +207,21 @@ def refuse_other_settings(last: str | Path, then: dict[str, Any], now: dict[str,
         )
 
 
-def refuse_other_data(last: str | Path, then: str, now: str) -> None:
-    """The same for checksums of the data."""
-    if then != now:
+def changed_files(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Names of files with other checksums, or that are in one of the two alone."""
+    return sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+
+
+def refuse_other_data(last: str | Path, then: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """The same for checksums of the files that the model reads."""
+    if changed := changed_files(then, now):
         raise CannotGoOnError(
-            f"{last} was made with other data: their checksum was {then[:12]} and is {now[:12]} "
-            "now. Put the data of then back, or give another --output"
+            f"{last} was made with other data: {', '.join(changed)} changed since. Put the data "
+            "of then back, or give another --output"
         )
 
 
-def check_begun(last: Path, config: TEMAConfig, data: str) -> None:
+def check_begun(last: Path, config: TEMAConfig, data: Mapping[str, str]) -> None:
     """Refuse to go on from ``last`` as far as that can be said before data and model are prepared.
 
     What is damaged, and what preparation adds to the settings, is looked at when it is read.
@@ -216,7 +229,7 @@ def check_begun(last: Path, config: TEMAConfig, data: str) -> None:
     Args:
         last: a checkpoint to go on from.
         config: the run's, with its seed.
-        data: checksum of the data set.
+        data: checksums of the files that its model reads.
 
     Raises:
         CannotGoOnError: other settings or data.

@@ -90,7 +90,7 @@ class PerDomainTrainer(CheckpointKeeper):
         """
         self._started = time.perf_counter()
         self._saved = saved
-        self._data = train_data._dataset.checksum()
+        self._data = train_data._dataset.checksums()
         if self._pending:
             refuse_other_data(self.files.last, self._pending["data"], self._data)
         if self._pending and self._is_over():

@@ -205,7 +205,7 @@ class _Tuning:
             key: f"{each.kind} {list(each.values)} step {each.step}"
             for key, each in self.space.ranges.items()
         }
-        return {**settings, **ranges, "data": data.checksum()}
+        return {**settings, **ranges, **data.checksums()}
 
     def _train(self, tuned: dict[str, Any], after_epoch: "AfterEpoch") -> "Outcome":
         from recbole_tema.tuning.study import Outcome

@@ -1,5 +1,6 @@
 """The data set in memory against the tokens that were written to disk."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -479,6 +480,31 @@ def test_the_checksum_follows_every_file(tiny_dataset, load):
         assert with_change not in seen, f"{path.name} can change unseen"
         seen.add(with_change)
         path.write_bytes(kept)
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "expected"),
+    [
+        ("SASRec", {}, set()),
+        ("LLMEMF", {}, {"text.safetensors", "image.safetensors"}),
+        ("LLMEMF", {"text_features": "llm"}, {"text_llm.safetensors", "image.safetensors"}),
+        (
+            "TEMA",
+            {},
+            {"text.safetensors", "image.safetensors", "tag.safetensors", "tags.jsonl"},
+        ),
+        ("MIFN", {}, {"graph.safetensors"}),
+    ],
+)
+def test_checksums_are_of_what_the_model_reads(tiny_dataset, load, model, settings, expected):
+    tiny = tiny_dataset()
+    llm = tiny.files.features("text", "llm")
+    llm.write_bytes(tiny.files.features("text").read_bytes())
+    found = load(tiny, model, **settings).checksums()
+    assert found.keys() == {"tiny.inter", "tiny.item", *(f"tiny.{name}" for name in expected)}
+    files = tiny.files.folder
+    by_hand = {name: hashlib.sha256((files / name).read_bytes()).hexdigest() for name in found}
+    assert found == by_hand
 
 
 class _Only:

@@ -265,7 +265,9 @@ def test_other_data_are_refused(run, tiny):
     run()
     tags = tiny.files.inter.read_text(encoding="utf-8").splitlines()
     tiny.files.inter.write_text("\n".join([*tags[:-2], tags[-1]]) + "\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"SASRec-2020-last\.pth was made with other data"):
+    with pytest.raises(
+        ValueError, match=r"SASRec-2020-last\.pth was made with other data: tiny\.inter"
+    ):
         run(resume=True, epochs=3)
 
 
