@@ -1,5 +1,7 @@
 """LLM-EMF: LLM-enhanced multimodal fusion for cross-domain sequential recommendation."""
 
+from collections.abc import Collection
+
 from recbole.config import Config
 
 from recbole_tema.data.dataset import CrossDomainDataset
@@ -31,7 +33,23 @@ class LLMEMF(MultiViewRecommender):
     reads_files: tuple[str, ...] = ("image", "text")
 
     def build_streams(self, config: Config, dataset: CrossDomainDataset) -> dict[str, Stream]:
-        return self.streams_of(self.frozen_and_id(config, dataset, self.settings.modalities))
+        found = self.frozen_and_id(config, dataset, self.settings.modalities)
+        self.tell_of_absent(dataset, found)
+        return self.streams_of(found)
+
+    def tell_of_absent(self, dataset: CrossDomainDataset, found: Collection[str]) -> None:
+        """Log which modalities are wanted and not ``found``; to lack some is normal, all not."""
+        absent = [name for name in self.settings.modalities if name not in found]
+        if not absent:
+            return
+        lacks = f"{dataset.dataset_name} has no {' and no '.join(absent)}"
+        if [*found] == [ID]:
+            self.logger.warning(
+                f"{lacks}: this model knows its items by id alone. recbole-tema-data encode and "
+                "tag make what is missing"
+            )
+        else:
+            self.logger.info(f"{lacks}: left out")
 
     def frozen_and_id(
         self, config: Config, dataset: CrossDomainDataset, wanted: list[str]
@@ -49,7 +67,5 @@ class LLMEMF(MultiViewRecommender):
         names = [name for name in wanted if name == ID or found[name] is not None]
         if not names:
             raise ValueError(f"modalities: data set {config['dataset']} has none of {wanted}")
-        if absent := [name for name in wanted if name not in names]:
-            self.logger.info(f"{config['dataset']} has no {' and no '.join(absent)}: left out")
         found[ID] = IdModality(self.n_items, self.settings.embedding_size)
         return {name: modality for name in names if (modality := found[name]) is not None}

@@ -50,13 +50,13 @@ class TEMA(LLMEMF):
         wanted = self.settings.modalities
         others = [name for name in wanted if name != TAG]
         tags = dataset.tags() if TAG in wanted else None
-        if TAG in wanted and tags is None:
-            self.logger.info(f"{config['dataset']} has no tags: left out")
         modalities = self.frozen_and_id(config, dataset, others) if others else {}
         if tags is None:
             if not modalities:
                 raise ValueError(f"modalities: data set {config['dataset']} has none of {wanted}")
+            self.tell_of_absent(dataset, modalities)
             return self.streams_of(modalities)
+        self.tell_of_absent(dataset, [*modalities, TAG])
         fusion = choice(config, "tag_fusion", TAG_FUSIONS)
         if config["shuffle_tags"] is not None:
             number = whole_number(config, "shuffle_tags")

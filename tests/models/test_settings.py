@@ -70,8 +70,25 @@ def test_a_modality_that_the_data_set_lacks_is_left_out(tiny_dataset, config_of,
     config = config_of("TEMA", tiny_dataset(image=0, tags=False), **settings)
     model = config.model_class(config, CrossDomainDataset(config))
     assert list(model.streams) == ["id", "text"]
-    assert "tiny has no image" in caplog.text
-    assert "tiny has no tags" in caplog.text
+    (said,) = (each for each in caplog.records if "tiny has no" in each.message)
+    assert (said.levelname, said.message) == ("INFO", "tiny has no image and no tag: left out")
+
+
+@pytest.mark.parametrize(
+    ("model", "lacking"),
+    [("TEMA", "no image and no text and no tag"), ("LLMEMF", "no image and no text")],
+)
+def test_a_model_that_is_left_with_ids_alone_warns(tiny_dataset, config_of, caplog, model, lacking):
+    config = config_of(model, tiny_dataset(text=0, image=0, tags=False))
+    config.model_class(config, CrossDomainDataset(config))
+    (said,) = (each for each in caplog.records if each.levelname == "WARNING")
+    assert said.message.startswith(f"tiny has {lacking}: this model knows its items by id alone")
+
+
+def test_a_model_that_is_asked_for_ids_alone_does_not(tiny_dataset, config_of, caplog):
+    config = config_of("TEMA", tiny_dataset(), modalities=["id"])
+    config.model_class(config, CrossDomainDataset(config))
+    assert not [each for each in caplog.records if each.levelname == "WARNING"]
 
 
 @pytest.mark.parametrize(
