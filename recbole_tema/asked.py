@@ -120,10 +120,18 @@ class Asked:
 
 
 def settings_in(files: list[str]) -> dict[str, Any]:
-    """What property files say, later ones over earlier ones; TEMAConfig reports broken ones."""
+    """What property files say, later ones over earlier ones; TEMAConfig reports broken ones.
+
+    Raises:
+        OSError: naming one that cannot be read.
+    """
     settings: dict[str, Any] = {}
     for file in files:
-        text = Path(property_file(file)).read_text(encoding="utf-8")
+        try:
+            text = Path(property_file(file)).read_text(encoding="utf-8")
+        except OSError as error:
+            why = f"this file cannot be read ({error.strerror})"
+            raise type(error)(f"--config_files {file}: {why}") from error
         with contextlib.suppress(yaml.YAMLError):
             content = yaml.safe_load(text)
             settings.update(content if isinstance(content, dict) else {})

@@ -179,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (ValueError, OSError, IncompatibleVersionError) as error:
             if str(settings.get("state", "")).upper() == "DEBUG":
                 raise
-            print(f"recbole-tema: {error}", file=sys.stderr)
+            print(f"recbole-tema: {_plainly(error, arguments.output)}", file=sys.stderr)
             return 2
         except KeyboardInterrupt as stop:
             number = received[0] if received else signal.SIGINT
@@ -196,6 +196,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                 message = f"{row} with seed {seed}{where} failed: {reason}"
                 print(f"recbole-tema: {message}", file=sys.stderr)
     return 1 if any(failed.values()) else 0
+
+
+def _plainly(error: Exception, output: str | None) -> str:
+    """What went wrong; where the folder of ``--output`` could not be made, that."""
+    if output and isinstance(error, OSError) and error.filename and not Path(output).is_dir():
+        folder = Path(output).absolute()
+        if Path(error.filename).absolute() in (folder, *folder.parents):
+            return f"--output {output}: this folder cannot be made ({error.strerror})"
+    return str(error)
 
 
 @contextmanager

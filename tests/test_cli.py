@@ -70,9 +70,13 @@ def arguments(tiny):
         (["--dataset", "../tiny"], "expected the name of a folder below data_path"),
         (["--candidates", "full,full"], "a mode is given twice"),
         (["--eval_args={'moed': 'full'}"], "eval_args: unknown keys ['moed']"),
-        (["--config_files", "."], "directory"),
+        (["--config_files", "."], "--config_files .: this file cannot be read (Is a directory)\n"),
         (["--candidates", "999"], "expected full, unseen or uniN such as uni999, got '999'"),
-        (["--config_files", "missing.yaml"], "missing.yaml"),
+        (
+            ["--config_files", "missing.yaml"],
+            "recbole-tema: --config_files missing.yaml: this file cannot be read (No such file or "
+            "directory)\n",
+        ),
         (["--model", "TEMA", "--fusion=late"], "fusion: expected one of"),
         (["--model", "TEMA", "--modalities=[]"], "modalities"),
         (["--model", "SASRec", "--metrics=AUC"], "metrics"),
@@ -282,8 +286,10 @@ def test_a_file_may_name_the_model_and_a_runs_configuration_gives_the_run_again(
 
 def test_an_output_that_is_a_file_exits_with_2(arguments, capsys):
     Path("taken").write_text("mine")
-    assert main([*arguments, "--model", "Pop", "--output", "taken"]) == 2
-    assert "taken" in capsys.readouterr().err
+    for output in ("taken", "taken/below"):
+        assert main([*arguments, "--model", "Pop", "--output", output]) == 2
+        message = capsys.readouterr().err.splitlines()[-1]
+        assert message.startswith(f"recbole-tema: --output {output}: this folder cannot be made (")
     assert Path("taken").read_text() == "mine"
 
 
