@@ -16,6 +16,7 @@ from recbole_tema.dataset_tools.build.movielens import build_ml100k
 from recbole_tema.distributed import barrier, from_first, is_first
 from recbole_tema.formats import file_name_of
 from recbole_tema.launch import ProcessSettings
+from recbole_tema.registry import MODELS
 from recbole_tema.rows import Row, agreed, rows_of
 from recbole_tema.rows.ablation import ablated
 from recbole_tema.rows.comparison import Comparison, plain
@@ -106,8 +107,19 @@ class Asked:
         return {dataset: folder / dataset for dataset in self.datasets}
 
     def comparison(self, dataset: str) -> Comparison:
-        """The rows with their configurations, those of an ablation or a sweep among them."""
+        """The rows with their configurations, those of an ablation or a sweep among them.
 
+        Raises:
+            ValueError: settings that are wrong, or that no model has.
+        """
+        found = self._comparison(dataset)
+        configs = list(found.configs.values())
+        self._refuse_unknown_settings(configs)
+        for config in configs:
+            config.warn_of_unknown_keys()
+        return found
+
+    def _comparison(self, dataset: str) -> Comparison:
         def configure(row: Row) -> TEMAConfig:
             settings = {**self.settings, **row.settings}
             return config_of(row.model, dataset, [*self.files, *row.files], settings)
@@ -117,6 +129,21 @@ class Asked:
         if self.sweep is not None:
             return swept(self.rows, self.sweep, configure)
         return plain(self.rows, configure)
+
+    def _refuse_unknown_settings(self, configs: Sequence[TEMAConfig]) -> None:
+        """Raise ValueError for a setting given to all rows that no model of ours has.
+
+        Beside a model of RecBole's nothing is refused: some read more than their property files
+        have.
+        """
+        if any(config["model"] not in MODELS for config in configs):
+            return
+        unknown = [config.unknown_keys() for config in configs]
+        of_others = set.union(*(config.keys_of_others() for config in configs))
+        for key in self.settings:
+            if key not in of_others and all(key in each for each in unknown):
+                names = ", ".join(dict.fromkeys(str(config["model"]) for config in configs))
+                raise ValueError(f"{key}: no setting of {names}{unknown[0][key]}")
 
 
 def settings_in(files: list[str]) -> dict[str, Any]:
@@ -184,8 +211,11 @@ def config_of(
     config_file_list: list[str] | None,
     config_dict: dict[str, Any] | None,
 ) -> TEMAConfig:
-    """The configuration of one model; a built-in data set that is not there yet is made."""
-    config = TEMAConfig(name, dataset, config_file_list, config_dict)
+    """The configuration of one model; a built-in data set that is not there yet is made.
+
+    Of settings that the model does not have nothing is said.
+    """
+    config = TEMAConfig(name, dataset, config_file_list, config_dict, warn=False)
     folder = Path(config["data_path"])
     if dataset in BUILT_IN and from_first(not folder.exists()):
         if is_first():
@@ -198,5 +228,5 @@ def config_of(
                     raise
         barrier()
         # Once more, as the data set brought properties of its own.
-        config = TEMAConfig(name, dataset, config_file_list, config_dict)
+        config = TEMAConfig(name, dataset, config_file_list, config_dict, warn=False)
     return config

@@ -63,6 +63,7 @@ class TEMAConfig(Config):
         dataset: the name of a folder below ``data_path``.
         config_file_list: property files (``.yaml``) of the user.
         config_dict: settings that win over the files. Strings are read as Python literals.
+        warn: of settings that the model does not have; see :meth:`warn_of_unknown_keys`.
 
     Raises:
         ValueError: an unknown model, or settings under which models could not be compared.
@@ -74,9 +75,11 @@ class TEMAConfig(Config):
         dataset: str | None = None,
         config_file_list: list[str] | None = None,
         config_dict: dict[str, Any] | None = None,
+        warn: bool = True,
     ) -> None:
         super().__init__(model, dataset, config_file_list, config_dict)
-        self._warn_of_unknown_keys()
+        if warn:
+            self.warn_of_unknown_keys()
 
     def compatibility_settings(self) -> None:
         add_numpy_aliases(np)
@@ -253,7 +256,8 @@ class TEMAConfig(Config):
         """
         return set(self.unknown_keys()) & _keys_of_our_models()
 
-    def _warn_of_unknown_keys(self) -> None:
+    def warn_of_unknown_keys(self) -> None:
+        """Log what was set and the model has no setting for."""
         for key, hint in self.unknown_keys().items():
             # A data set's file is for all models.
             if key in self.external_config_dict or key not in _keys_of_our_models():

@@ -92,6 +92,31 @@ def test_what_cannot_run_exits_with_2_and_a_message(arguments, capsys, extra, ex
     assert "Traceback" not in message
 
 
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        (["--epoch=1"], "epoch: no setting of TEMA; did you mean epochs?"),
+        (
+            ["--sweep", "temprature=1,2"],
+            "--sweep temprature: TEMA has no such setting; did you mean temperature?",
+        ),
+    ],
+)
+def test_a_setting_that_is_refused_is_not_warned_of_too(arguments, capsys, caplog, extra, expected):
+    assert main([*arguments, "--model", "TEMA", *extra]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"recbole-tema: {expected}")
+    assert not caplog.messages
+
+
+def test_a_setting_that_only_RecBole_may_know_is_warned_of_once(arguments, caplog):
+    assert main([*arguments, "--model", "Pop,BPR", "--epoch=1"]) == 0
+    said = [each for each in caplog.messages if "has no setting" in each]
+    assert said == [
+        f"{model} has no setting 'epoch'; did you mean epochs?" for model in ("Pop", "BPR")
+    ]
+
+
 def test_another_recbole_exits_with_2(arguments, capsys, monkeypatch):
     monkeypatch.setattr(compat.metadata, "version", lambda name: "1.0.1")
     assert main(arguments) == 2

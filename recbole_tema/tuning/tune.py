@@ -136,6 +136,7 @@ class _Tuning:
         config_of(model, dataset, files, given)  # makes a built-in data set
         self._check_keys(self._settings(first))
         self._base = self._settings({})
+        self._base.warn_of_unknown_keys()
         arguments = ["--model", model, "--dataset", dataset]
         arguments += ["--config_files", " ".join(files)] if files else []
         arguments += ["--tune", space_name, "--trials", str(trials), "--output", str(folder)]
@@ -145,7 +146,7 @@ class _Tuning:
     def _settings(self, tuned: dict[str, Any]) -> TEMAConfig:
         """The configuration of a trial."""
         settings = {**self.space.fixed, **self._given, **tuned}
-        config = TEMAConfig(self.model, self._dataset, self._files, settings)
+        config = TEMAConfig(self.model, self._dataset, self._files, settings, warn=False)
         config["checkpoint_dir"] = str(self._folder)  # else RecBole's trainers make saved/
         return config
 

@@ -130,6 +130,13 @@ def test_more_trials_go_on_and_the_same_number_does_nothing(here, capsys):
     assert all(row in table for row in first)
 
 
+def test_a_setting_that_the_model_does_not_have_is_warned_of_once(here, caplog):
+    settings = {**QUICK, "epochs": 1, "epoch": 1}
+    tune_models("SASRec", "tiny", [], settings, space="spaces", trials=2, output="found")
+    said = [each for each in caplog.messages if "has no setting" in each]
+    assert said == ["SASRec has no setting 'epoch'; did you mean epochs?"]
+
+
 def test_the_shipped_spaces_name_settings_of_their_models(here):
     settings = {key: value for key, value in QUICK.items() if key != "train_batch_size"}
     models = ["TEMA", "LLMEMF", "SASRec", "GRU4Rec"]
