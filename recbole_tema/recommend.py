@@ -145,6 +145,17 @@ class Recommender:
                 lines.append((*name, rank, item, titles.get(item, "")))
         return pd.DataFrame(lines, columns=list(COLUMNS))
 
+    def unknown_users(self, users: Sequence[str]) -> list[str]:
+        """Those of ``users`` of whom the data set has no history."""
+        of_token = self.dataset.field2token_id[self.dataset.uid_field]
+        known = set(self.dataset.histories.users.tolist())
+        return [user for user in users if of_token.get(user) not in known]
+
+    def unknown_items(self, items: Sequence[str]) -> list[str]:
+        """Those of ``items`` that the data set does not have."""
+        of_token = self.dataset.field2token_id[self.dataset.iid_field]
+        return [item for item in items if not of_token.get(item)]  # 0: padding
+
     def _domains(self, domains: Sequence[str] | None) -> list[int]:
         asked = list(self.dataset.domains if domains is None else domains)
         unknown = [name for name in asked if name not in self.dataset.domains]
@@ -156,15 +167,15 @@ class Recommender:
         return [self.dataset.domains.index(name) for name in asked]
 
     def _of_users(self, users: Sequence[str]) -> list[_Person]:
-        of_token = self.dataset.field2token_id[self.dataset.uid_field]
-        all_of_them = self.dataset.histories
-        last = {int(user): number for number, user in enumerate(all_of_them.users)}
-        if unknown := [user for user in users if of_token.get(user) not in last]:
+        if unknown := self.unknown_users(users):
             raise ValueError(
                 f"users: {self.dataset.dataset_name} does not have {', '.join(unknown[:3])}"
                 f"{', …' if len(unknown) > 3 else ''} ({len(unknown)} of {len(users)}); what "
-                "somebody has can be given as a history"
+                "somebody else has can be given in histories"
             )
+        of_token = self.dataset.field2token_id[self.dataset.uid_field]
+        all_of_them = self.dataset.histories
+        last = {int(user): number for number, user in enumerate(all_of_them.users)}
         owned, offsets = self.dataset.owned_items()
         found = []
         for user in map(of_token.get, users):
@@ -184,11 +195,13 @@ class Recommender:
         latest = None if times is None else times.max()
         found = []
         for name, items in histories.items():
-            unknown = [item for item in items if not of_token.get(item)]  # 0: padding
-            if unknown or not len(items):
+            if not len(items):
+                raise ValueError(f"histories: {name}: expected at least one item, got none")
+            if unknown := self.unknown_items(items):
                 raise ValueError(
-                    f"histories: {name}: expected items of {self.dataset.dataset_name}, oldest "
-                    f"first; got {', '.join(map(str, unknown[:3])) or 'none'}"
+                    f"histories: {name}: {self.dataset.dataset_name} does not have "
+                    f"{', '.join(map(str, unknown[:3]))}{', …' if len(unknown) > 3 else ''} "
+                    f"({len(unknown)} of {len(items)})"
                 )
             ids = np.array([of_token[item] for item in items], dtype=np.int64)
             when = None if latest is None else np.full(len(ids), latest)

@@ -45,7 +45,10 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, help="of the row's seeds; default: the run's first")
     who = result.add_mutually_exclusive_group()
     who.add_argument(
-        "--users", metavar="ID,...", help="users of the data set, each with all that it has there"
+        "--users",
+        metavar="ID,...",
+        help="users of the data set, each with all that it has there; where it does not have all "
+        "of them nothing is recommended",
     )
     who.add_argument(
         "--history",
@@ -77,7 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = parser().parse_args(argv)
     try:
-        users, history = _listed(arguments.users), _listed(arguments.history)
+        users = _listed("--users", arguments.users)
+        history = _listed("--history", arguments.history)
+        domains = _listed("--domain", arguments.domain)
         if users is None and history is None and not arguments.csv:
             raise ValueError("name --users or give a --history; with --csv FILE it may be all")
         logging.basicConfig(level=logging.ERROR)  # a run's own file is nothing to be warned of
@@ -90,11 +95,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.data_path,
             arguments.checkpoint_dir,
         )
+        name = recommender.dataset.dataset_name
+        if unknown := recommender.unknown_users(users or ()):
+            raise ValueError(
+                f"--users: {name} does not have {', '.join(unknown)}; what somebody else has can "
+                "be given by --history ITEM,…"
+            )
+        if unknown := recommender.unknown_items(history or ()):
+            raise ValueError(f"--history: {name} does not have the items {', '.join(unknown)}")
         found = recommender.recommend(
             users=users,
             histories=None if history is None else {GIVEN: history},
             k=arguments.k,
-            domains=_listed(arguments.domain),
+            domains=domains,
             again=arguments.again,
             show_progress=bool(arguments.csv) and sys.stderr.isatty(),
         )
@@ -110,8 +123,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _listed(text: str | None) -> list[str] | None:
-    return None if text is None else [each.strip() for each in text.split(",") if each.strip()]
+def _listed(option: str, text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    found = [each.strip() for each in text.split(",") if each.strip()]
+    if not found:
+        raise ValueError(f"{option}: expected at least one, or several joined by commas; got none")
+    return found
 
 
 def _cut(title: str) -> str:

@@ -220,13 +220,24 @@ def test_runs_that_are_not_there(here, arguments, expected):
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({"users": ["u1", "nobody"]}, r"does not have nobody \(1 of 2\)"),
-        ({"histories": {"me": ["f1", "x9"]}}, "me: expected items of tiny, oldest first; got x9"),
+        (
+            {"users": ["u1", "nobody"]},
+            r"users: tiny does not have nobody \(1 of 2\); what somebody else has can be given in "
+            "histories",
+        ),
+        (
+            {"histories": {"me": ["f1", "x9"]}},
+            r"histories: me: tiny does not have x9 \(1 of 2\)",
+        ),
+        (
+            {"histories": {"me": ["x1", "f1", "x2", "x3", "x4"]}},
+            r"me: tiny does not have x1, x2, x3, … \(4 of 5\)",
+        ),
         ({"users": ["[PAD]"]}, r"does not have \[PAD\]"),
         ({"users": []}, "users: expected at least one, or a history; got none"),
         ({"histories": {}}, "users: expected at least one, or a history; got none"),
-        ({"histories": {"me": ["f1", "[PAD]"]}}, r"oldest first; got \[PAD\]"),
-        ({"histories": {"me": []}}, "me: expected items of tiny, oldest first; got none"),
+        ({"histories": {"me": ["f1", "[PAD]"]}}, r"me: tiny does not have \[PAD\]"),
+        ({"histories": {"me": []}}, "histories: me: expected at least one item, got none"),
         ({"users": ["u1"], "histories": {"u1": ["f1"]}}, "histories: u1: a user asked for has"),
         ({"users": ["u1"], "k": 0}, "k: expected a whole number of at least 1, got 0"),
         (
@@ -327,16 +338,24 @@ def test_a_history_on_the_command_line(here, capsys):
     [
         ([], "name --users or give a --history"),
         (["--users", "u1", "--k", "0"], "k: expected"),
-        (["--history", "x"], "expected items of tiny"),
-        (["--history", "", "--csv", "x.csv"], "history: expected items of tiny"),
-        (["--users", ",", "--csv", "x.csv"], "users: expected at least one"),
+        (["--history", "f1,x,y"], "--history: tiny does not have the items x, y\n"),
+        (
+            ["--users", "v1,u1,v2,v3,v4"],
+            "--users: tiny does not have v1, v2, v3, v4; what somebody else has can be given by "
+            "--history ITEM,…\n",
+        ),
+        (["--history", "", "--csv", "x.csv"], "--history: expected at least one, or several"),
+        (["--users", ",", "--csv", "x.csv"], "--users: expected at least one, or several"),
+        (["--users", "u1", "--domain", ","], "--domain: expected at least one, or several"),
     ],
 )
 def test_what_the_command_cannot_do_exits_with_2(here, capsys, extra, expected):
     assert main(["out", "--model", "SASRec", *extra]) == 2
-    assert capsys.readouterr().err.startswith("recbole-tema-recommend: ")
-    assert main(["out", "--model", "SASRec", *extra]) == 2
-    assert expected in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert printed.err.startswith("recbole-tema-recommend: ")
+    assert expected in printed.err
+    assert not printed.out
+    assert not Path("x.csv").exists()
 
 
 def test_help(capsys):
