@@ -16,7 +16,8 @@ Recommend items of both domains to users, with a model that recbole-tema has tra
 EPILOG = """\
 Examples:
   recbole-tema-recommend results/fk --model TEMA --users 117,4022
-  recbole-tema-recommend results/fk --model TEMA --history B000LQORDE,B0001 --domain kitchen --k 5
+  recbole-tema-recommend results/fk --model TEMA --history B000CQBZQA,B008H2JMFW \\
+      --domain kitchen --k 5
   recbole-tema-recommend results/fk --model TEMA --seed 2 --csv top10.csv       # all users"""
 
 # What the history of --history is called.

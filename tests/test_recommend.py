@@ -1,6 +1,7 @@
 """Recommendations of trained models, against the ranks of their run and scores made by hand."""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -364,3 +365,6 @@ def test_help(capsys):
     printed = capsys.readouterr().out
     for option in ("--users", "--history", "--domain", "--k", "--again", "--csv", "--data_path"):
         assert option in printed
+    # Amazon's ids have ten characters.
+    (example,) = re.findall(r"--history (B\S+)", printed)
+    assert all(re.fullmatch("B[0-9A-Z]{9}", item) for item in example.split(","))
