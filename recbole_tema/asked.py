@@ -67,10 +67,10 @@ class Asked:
             raise ValueError("--ablation and --sweep: one of them at a time")
         files, settings = config_file_list or [], config_dict or {}
         for_all = {**settings_in(files), **settings}
-        rows = rows_of(model or for_all.get("model") or "TEMA")
+        rows = rows_of(first_given(model, for_all.get("model"), "TEMA"))
         given = {row.label: {**for_all, **_settings_of(row), **settings} for row in rows}
-        datasets = dataset_names(dataset or agreed("dataset", given) or ML_100K)
-        seeds = agreed("seeds", given) if seeds is None else seeds
+        datasets = dataset_names(first_given(dataset, agreed("dataset", given), ML_100K))
+        seeds = first_given(seeds, agreed("seeds", given))
         processes = {key: agreed(key, given) for key in ProcessSettings.__dataclass_fields__}
         return cls(
             rows,
@@ -176,18 +176,23 @@ def _settings_of(row: Row) -> dict[str, Any]:
     return found
 
 
+def first_given(*values: Any) -> Any:
+    """The first that is not None, else None. Empty texts are given, to be refused."""
+    return next((value for value in values if value is not None), None)
+
+
 def dataset_names(datasets: str | Sequence[str]) -> list[str]:
     """Those that ``--dataset`` names, joined by commas, or a list of them.
 
     Raises:
-        ValueError: none, or one twice.
+        ValueError: none, an empty one, or one twice.
     """
-    listed = isinstance(datasets, (list, tuple))
-    texts = [str(each) for each in datasets] if listed else str(datasets).split(",")
-    names = [text.strip() for text in texts if text.strip()]
-    if not names or len(set(names)) < len(names):
+    listed = datasets if isinstance(datasets, (list, tuple)) else str(datasets).split(",")
+    names = [str(each).strip() for each in listed]
+    if not names or not all(names) or len(set(names)) < len(names):
         raise ValueError(
-            f"dataset: expected different names, such as food-kitchen,arts-office; got {datasets!r}"
+            "dataset: expected different names, none of them empty, such as "
+            f"food-kitchen,arts-office; got {datasets!r}"
         )
     return names
 
@@ -197,6 +202,8 @@ def seeds_in(seeds: Any) -> list[int]:
     value = parse_value(seeds)
     numbers = list(value) if isinstance(value, (list, tuple)) else [value]
     right = all(type(number) is int and 0 <= number < 1 << 32 for number in numbers)
+    # Python's literals may end with a comma.
+    right = right and not str(seeds).strip().endswith(",")
     if not numbers or not right or len(set(numbers)) < len(numbers):
         raise ValueError(
             f"seeds: expected different whole numbers from 0 to 4294967295, such as 1,2,3; got "

@@ -117,6 +117,24 @@ def test_a_setting_that_only_RecBole_may_know_is_warned_of_once(arguments, caplo
     ]
 
 
+@pytest.mark.parametrize("text", ["", ",", "{},", ",{}", "{},,{}", "{}, ,{}"])
+@pytest.mark.parametrize(
+    ("option", "names", "more"),
+    [
+        ("--model", ("Pop", "BPR"), []),
+        ("--dataset", ("tiny", "small"), []),
+        ("--seeds", ("1", "2"), []),
+        ("--model", ("Pop", "BPR"), ["--tune", "tune", "--trials", "1"]),
+        ("--dataset", ("tiny", "small"), ["--tune", "tune", "--trials", "1"]),
+    ],
+)
+def test_an_empty_name_is_refused(in_tmp, capsys, option, names, more, text):
+    assert main([option, text.format(*names), *more]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"recbole-tema: {option.removeprefix('--')}: expected different ")
+    assert message.endswith(f"got {text.format(*names)!r}\n")
+
+
 def test_another_recbole_exits_with_2(arguments, capsys, monkeypatch):
     monkeypatch.setattr(compat.metadata, "version", lambda name: "1.0.1")
     assert main(arguments) == 2

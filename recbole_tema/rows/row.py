@@ -49,14 +49,15 @@ def rows_of(models: str | Sequence[str]) -> list[Row]:
         models: a text with commas, or several of them without.
 
     Raises:
-        ValueError: no model, a file that is not there, or rows that could not be told apart.
+        ValueError: no model, an empty name, a file that is not there, or rows that could not be
+            told apart.
     """
-    texts = models.split(",") if isinstance(models, str) else list(models)
-    texts = [text.strip() for text in texts if text.strip()]
-    if not texts or len(set(texts)) < len(texts):
+    listed = models.split(",") if isinstance(models, str) else models
+    texts = [text.strip() for text in listed]
+    if not texts or not all(texts) or len(set(texts)) < len(texts):
         raise ValueError(
-            f"model: expected different names, such as TEMA,SASRec or TEMA,TEMA@paper/TEMA.yaml; "
-            f"got {models!r}"
+            "model: expected different names, none of them empty, such as TEMA,SASRec or "
+            f"TEMA,TEMA@paper/TEMA.yaml; got {models!r}"
         )
     rows = [_row(text) for text in texts]
     check_labels(rows)

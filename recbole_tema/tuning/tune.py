@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recbole_tema import distributed
-from recbole_tema.asked import config_of, dataset_names, settings_in
+from recbole_tema.asked import config_of, dataset_names, first_given, settings_in
 from recbole_tema.comparison import log_to_own_file
 from recbole_tema.config import TEMAConfig, given_settings, plain_settings
 from recbole_tema.data.dataset import CrossDomainDataset
@@ -79,8 +79,8 @@ def tune_models(
             "nproc: a trial is trained by one process; to use several, start the same command "
             "several times, and they share the trials"
         )
-    names = model_names(model or given.get("model") or "TEMA")
-    datasets = dataset_names(dataset or given.get("dataset") or ML_100K)
+    names = model_names(first_given(model, given.get("model"), "TEMA"))
+    datasets = dataset_names(first_given(dataset, given.get("dataset"), ML_100K))
     if len(datasets) > 1:
         raise ValueError(
             f"dataset: --tune searches on one data set, got {', '.join(datasets)}; give each a "

@@ -56,7 +56,7 @@ def test_a_file_in_the_current_folder_that_is_called_after_the_model(files):
 
 
 def test_rows_in_their_order_with_their_files(files):
-    rows = rows_of(" SASRec, TEMA@wide.yaml+paper/TEMA.yaml,TEMA,")
+    rows = rows_of(" SASRec, TEMA@wide.yaml+paper/TEMA.yaml,TEMA")
     assert rows == [
         Row("SASRec"),
         Row("TEMA", ("wide+paper",), ("wide.yaml", "paper/TEMA.yaml")),
@@ -69,6 +69,8 @@ def test_rows_in_their_order_with_their_files(files):
     ("models", "expected"),
     [
         ("", "expected different names"),
+        ("TEMA,", "none of them empty, .*; got 'TEMA,'"),
+        (["TEMA", ""], "none of them empty"),
         ("TEMA,TEMA", "expected different names"),
         ("TEMA@wide.yaml,TEMA@wide.yaml", "expected different names"),
         ("TEMA@tune/best-TEMA.yaml,TEMA@tune/../tune/best-TEMA.yaml", r"'TEMA \(tune\)'"),
