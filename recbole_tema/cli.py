@@ -24,8 +24,22 @@ GRU4Rec, SRGNN, Pop, BPR, ItemKNN, NeuMF, ...)."""
 EPILOG = """\
 Every setting of a property file can be given as --key=value and wins over the files:
   --epochs=20 --learning_rate=1e-3 --modalities="['id','text']"
-The settings, with their meaning and source, stand in overall.yaml and model/NAME.yaml of
+Those that are used most, with the defaults for TEMA (ml-100k has fewer epochs and a time limit):
+  --gpu_id=0                the GPU; --gpu_id= (empty): the processors
+  --nproc=1                 processes that share the work; 2 on GPUs: --nproc=2 --gpu_id=0,1
+  --data_path=dataset/      the folder around those of the data sets
+  --checkpoint_dir=DIR      where checkpoints are kept; default: checkpoints/ below --output
+  --epochs=100              at most
+  --stopping_step=10        ends training after so many validations in a row without a better one
+  --max_train_seconds=None  no epoch starts after so many seconds; None: no limit
+  --learning_rate=0.002     each model has its own
+  --train_batch_size=64     training events at once; each model has its own
+  --seed=2020               of one training; --seeds 1,2,3: of several
+  --text_features=None      llm: the text vectors of NAME.text_llm.safetensors in place of
+                            NAME.text.safetensors
+All settings, with their meaning and source, stand in overall.yaml and model/NAME.yaml of
   {properties}
+Those of RecBole alone are in its documentation.
 
 Examples:
   recbole-tema --model TEMA
@@ -40,7 +54,8 @@ Examples:
   recbole-tema --model TEMA,LLMEMF --dataset food-kitchen --sweep temperature=0.5,0.75,1 \\
       --sweep 'score_view_weights=[1,0,1],[1,0.3,0.1]'
   recbole-tema --model TEMA --dataset food-kitchen --nproc=2
-  recbole-tema --model TEMA --dataset food-kitchen --tune tune/TEMA.yaml --trials 30"""
+  recbole-tema --model TEMA --dataset food-kitchen --tune tune/TEMA.yaml --trials 30
+  recbole-tema --model TEMA,SASRec --dataset food-kitchen --tune tune --trials 30"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,7 +85,12 @@ def parser() -> argparse.ArgumentParser:
         "by side; settings of one of them stand in its NAME.yaml (default: ml-100k, made on first "
         "use from the MovieLens-100K files that come with RecBole)",
     )
-    add("--seeds", help="train every model with each of these, such as 1,2,3 (wins over --seed)")
+    add(
+        "--seeds",
+        metavar="N,...",
+        help="train every model with each of these, such as 1,2,3; wins over --seed (default: the "
+        "one of --seed, 2020)",
+    )
     add(
         "--config_files",
         metavar='"A.yaml B.yaml"',
@@ -97,12 +117,18 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--tune",
-        metavar="SPACE.yaml",
-        help="look for the settings that validate best, in this space, or in MODEL.yaml of this "
-        "folder; the project ships tune/. The same command goes on where it was stopped, and "
-        "several of them at once share the work",
+        metavar="SPACE",
+        help="look for the settings that validate best. SPACE is a file, the space of every model "
+        "of --model (tune/TEMA.yaml), or a folder, in which each model has its MODEL.yaml (tune). "
+        "tune/ comes with the package; a path of your own goes before it. The same command goes on "
+        "where it was stopped, and several of them at once share the work",
     )
-    add("--trials", metavar="N", type=int, help="with --tune: how many settings of each model")
+    add(
+        "--trials",
+        metavar="N",
+        type=int,
+        help="with --tune, which needs it: how many settings of each model are tried",
+    )
     add(
         "--ablation",
         metavar="FILE.yaml",
@@ -146,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if arguments.candidates:
                 settings["candidates"] = arguments.candidates
             if (arguments.tune is None) != (arguments.trials is None):
-                raise ValueError("--tune SPACE.yaml and --trials N go together; see --help")
+                raise ValueError("--tune SPACE and --trials N go together; see --help")
             modes = {name: getattr(arguments, name) for name in ("tune", "ablation", "sweep")}
             chosen = [f"--{name}" for name, value in modes.items() if value not in (None, False)]
             if len(chosen) > 1:

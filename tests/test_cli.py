@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from recbole_tema import __version__, asked, compat, run_recbole_tema
-from recbole_tema.cli import main, settings_of
+from recbole_tema.cli import main, parser, settings_of
+from recbole_tema.config import TEMAConfig, parse_value
 from recbole_tema.formats import FormatError
 from recbole_tema.training.checkpoint import load_checkpoint
 
@@ -154,7 +155,11 @@ def test_help_names_the_options(capsys):
         "--candidates",
         "--output",
         "--resume",
-        "--tune",
+        "--tune SPACE",
+        "--tune tune/TEMA.yaml",
+        "--tune tune ",
+        "--trials",
+        "--checkpoint_dir",
         "--ablation",
         "--sweep",
         "NAME[@FILE.yaml]",
@@ -162,6 +167,20 @@ def test_help_names_the_options(capsys):
         assert option in text
     folder = next(line.strip() for line in text.splitlines() if line.endswith("properties"))
     assert (Path(folder) / "model" / "TEMA.yaml").is_file()
+
+
+def test_the_helps_defaults_are_those_of_the_properties():
+    # A data set without properties of its own.
+    config = TEMAConfig("TEMA", "another")
+    shown = re.findall(r"^  --(\w+)=(\S+)  ", parser().format_help(), flags=re.M)
+    defaults = {key: parse_value(value) for key, value in shown if value != "DIR"}
+    assert {"gpu_id", "nproc", "data_path", "max_train_seconds", "text_features"} <= set(defaults)
+    own = {"gpu_id": 0, "data_path": "dataset/"}  # the configuration has a text, and DIR/another
+    assert defaults == {**{key: config[key] for key in defaults}, **own}
+    assert (config["gpu_id"], config["data_path"]) == ("0", "dataset/another")
+    text = " ".join(parser().format_help().split())
+    assert f"(default: the one of --seed, {config['seed']})" in text
+    assert f"default: {','.join(config['candidates'])} --output" in text
 
 
 def test_the_version(capsys):

@@ -275,7 +275,7 @@ def test_what_cannot_be_tuned_exits_with_2_before_anything_is_trained(here, caps
 @pytest.mark.parametrize("half", [["--tune", "spaces"], ["--trials", "3"]])
 def test_space_and_number_go_together(here, capsys, half):
     assert main(["--model", "SASRec", "--dataset", "tiny", *half]) == 2
-    assert "--tune SPACE.yaml and --trials N go together" in capsys.readouterr().err
+    assert "--tune SPACE and --trials N go together" in capsys.readouterr().err
 
 
 def test_a_study_of_other_settings_is_refused(here, capsys):
