@@ -355,9 +355,11 @@ def test_an_output_that_is_a_file_exits_with_2(arguments, capsys):
     assert Path("taken").read_text() == "mine"
 
 
-def test_fewer_items_than_candidates_are_told(arguments, caplog):
-    assert main([*arguments, "--model", "Pop", "--candidates", "uni999"]) == 0
-    assert "cases have fewer items to draw from" in caplog.text
+def test_fewer_items_than_candidates_are_told_once(arguments, caplog):
+    asked = ["--seeds", "1,2", "--candidates", "uni999,uni888,uni4"]
+    assert main([*arguments, "--model", "Pop,ItemKNN", *asked]) == 0
+    said = [each for each in caplog.messages if "fewer items to draw from" in each]
+    assert [each.split(":")[0] for each in said] == ["uni999", "uni888"]
 
 
 def test_a_built_in_data_set_that_another_process_made_meanwhile(tiny, monkeypatch):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from logging import getLogger
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ PAIRS_AT_ONCE = 1 << 17
 DOT_PRODUCT = frozenset(
     {"GCSAN", "GRU4Rec", "LightSANs", "NARM", "SASRec", "SINE", "SRGNN", "STAMP"}
 )
+
+# Folders of data sets, and modes, of which too few items to draw from were told. The validation and
+# the test of every model and seed meet the same.
+_TOLD: set[tuple[Path, str]] = set()
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,13 @@ class CaseRanker:
             if (number := negatives_of(mode)) is not None
         }
         for mode, (items, counts) in self._sampled.items():
-            if len(fewer := counts[counts < items.shape[1]]):
+            told = loader.dataset.files.folder.absolute(), mode
+            if len(fewer := counts[counts < items.shape[1]]) and told not in _TOLD:
+                _TOLD.add(told)
                 getLogger().warning(
-                    f"{mode}: {len(fewer)} of {len(counts)} cases have fewer items to draw from, "
-                    f"{fewer.min()} at least, and get all of them"
+                    f"{mode}: fewer items to draw from in {len(fewer)} of {len(counts)} cases, "
+                    f"{fewer.min()} at least, which get all of them (said once for "
+                    f"{loader.dataset.dataset_name})"
                 )
 
     @torch.no_grad()

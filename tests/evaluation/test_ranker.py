@@ -300,7 +300,7 @@ def test_candidates_are_those_of_their_seed(loader):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_a_domain_with_few_items(tiny_dataset, loader):
+def test_a_domain_with_few_items(tiny_dataset, loader, caplog):
     # The user of the first case has every kitchen item but one, that of the second has all.
     histories = [
         ("a", [*(f"k{n}" for n in range(1, 9)), "f1"]),
@@ -310,6 +310,10 @@ def test_a_domain_with_few_items(tiny_dataset, loader):
     histories = [(user, ["f1", *items, items[2]]) for user, items in histories]
     test = loader("Pop", tiny_dataset(histories=histories))
     ranker = CaseRanker(test, ["uni99"], seed=1)
+    assert (
+        "uni99: fewer items to draw from in 3 of 3 cases, 0 at least, which get all of them (said "
+        "once for tiny)"
+    ) in caplog.messages
     assert [len(each) for each in sampled(ranker, "uni99")] == [1, 0, 8]
     model = Table(test.dataset.user_num)
     # Lower ids score higher, so that the first item would count if it stood in for no candidate.
