@@ -68,7 +68,7 @@ def write_best(
         "",
         "The best settings found on the validation cases; the test cases had no part in it. By",
         f"  {search.command}",
-        f"Validation {search.metric}: {best.value:.6f}, trial {best.number}, best epoch "
+        f"Validation {search.metric}: {best.value:.6f}, trial {number_of(best)}, best epoch "
         f"{best.user_attrs[BEST_EPOCH] + 1} of {best.user_attrs[EPOCHS]}",
         f"Trials: {budget(study.trials())}",
         f"Tuned: {', '.join(search.space.ranges)}",
@@ -94,8 +94,8 @@ def write_trials(folder: Path, study: ModelStudy, search: Search) -> None:
     values = [value_of(trial, study.bigger) for trial in finished]
     write_history_plot(
         folder / f"history-{study.model}.png",
-        [(trial.number, value) for trial, value in zip(finished, values, strict=True)],
-        {trial.number for trial in finished if trial.state == TrialState.COMPLETE},
+        [(number_of(trial), value) for trial, value in zip(finished, values, strict=True)],
+        {number_of(trial) for trial in finished if trial.state == TrialState.COMPLETE},
         study.bigger,
         f"{study.model}: validation {search.metric} by trial",
     )
@@ -108,6 +108,11 @@ def budget(trials: list[FrozenTrial]) -> str:
     seconds = sum(trial.user_attrs.get(SECONDS, 0) for trial in trials)
     parts = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
     return f"{parts}; {epochs} epochs in {seconds:.0f} s"
+
+
+def number_of(trial: FrozenTrial) -> int:
+    """What a trial is called everywhere, from 1 on; ``study.db`` counts from 0."""
+    return trial.number + 1
 
 
 def state_of(trial: FrozenTrial) -> str:
@@ -128,7 +133,7 @@ def _row(trial: FrozenTrial, bigger: bool, space: Space) -> list[str]:
     best_epoch = trial.user_attrs.get(BEST_EPOCH)
     settings = space.values(trial.params)
     return [
-        str(trial.number),
+        str(number_of(trial)),
         state_of(trial),
         "" if value is None else repr(value),
         str(_epochs(trial)),
@@ -158,7 +163,7 @@ def _markdown(study: ModelStudy, search: Search, head: list[str], table: list[li
         f"# {study.model} on {search.dataset}: trials by validation {search.metric}",
         "",
         f"Budget: {budget(study.trials())}. The value of a trial is the best of its epochs; that "
-        "of a pruned or killed one as far as it came. Epochs count from 1.",
+        "of a pruned or killed one as far as it came. Trials and epochs count from 1.",
         "",
         f"    {search.command}",
         "",

@@ -159,7 +159,14 @@ class _Tuning:
 
     def run(self) -> Path | None:
         """Tune; returns the file of the best settings, None where no trial was complete."""
-        from recbole_tema.tuning.report import Search, best_file, state_of, write_best, write_trials
+        from recbole_tema.tuning.report import (
+            Search,
+            best_file,
+            number_of,
+            state_of,
+            write_best,
+            write_trials,
+        )
         from recbole_tema.tuning.study import EPOCHS, SECONDS, ModelStudy, value_of
 
         log_to_own_file(self._base)
@@ -182,11 +189,12 @@ class _Tuning:
         def after_trial(trial: Any) -> None:
             report()
             value, best = value_of(trial, bigger), study.best()
+            leader = f"{_number(best.value)}, trial {number_of(best)}" if best else "none"
             print(
-                f"{self.model}: trial {study.counted()} of {self._trials} {state_of(trial)}: "
-                f"{metric} {_number(value)} after {trial.user_attrs[EPOCHS]} epochs, "
-                f"{trial.user_attrs[SECONDS]:.0f} s; best so far "
-                f"{_number(best.value if best else None)}",
+                f"{self.model}: trial {number_of(trial)} {state_of(trial)}: {metric} "
+                f"{_number(value)} after {trial.user_attrs[EPOCHS]} epochs, "
+                f"{trial.user_attrs[SECONDS]:.0f} s; best so far {leader}; "
+                f"{study.counted()} of {self._trials} trials are done",
                 flush=True,
             )
 

@@ -78,7 +78,12 @@ def test_two_models_are_tuned_and_the_best_settings_give_their_value_again(
     )
     assert main(command("TEMA,SASRec", 3, "found")) == 0
     printed = capsys.readouterr().out
-    assert len(re.findall(r"(TEMA|SASRec): trial [123] of 3 complete: NDCG@10 0\.", printed)) == 6
+    told = re.findall(
+        r"(TEMA|SASRec): trial (\d) complete: NDCG@10 (0\.\d{4}) after 2 epochs, \d+ s; best so "
+        r"far (0\.\d{4}), trial (\d); (\d) of 3 trials are done\n",
+        printed,
+    )
+    assert [each[5] for each in told] == ["1", "2", "3"] * 2
     assert len(ranked) == 2 * 3 * 2, "once after each epoch"
     assert all(np.array_equal(each, ranked[0]) for each in ranked)
     before_last = sorted(items[-2] for _, items in here.histories if len(items) > 2)
@@ -89,10 +94,15 @@ def test_two_models_are_tuned_and_the_best_settings_give_their_value_again(
         table = rows(f"found/trials-{model}.csv")
         values = [float(row["value"]) for row in table]
         assert values == sorted(values, reverse=True)
-        assert sorted(row["number"] for row in table) == ["0", "1", "2"]
+        assert sorted(row["number"] for row in table) == ["1", "2", "3"]
         assert {(row["state"], row["epochs"], row["error"]) for row in table} == {
             ("complete", "2", "")
         }
+        printed_of = [each for each in told if each[0] == model]
+        assert sorted(each[1:3] for each in printed_of) == sorted(
+            (row["number"], f"{float(row['value']):.4f}") for row in table
+        )
+        assert printed_of[-1][3:5] == (f"{values[0]:.4f}", table[0]["number"])
         markdown = Path(f"found/trials-{model}.md").read_text(encoding="utf-8")
         assert "Budget: 3 complete; 6 epochs in " in markdown
         assert markdown.count("\n| ") == 5
@@ -124,7 +134,7 @@ def test_more_trials_go_on_and_the_same_number_does_nothing(here, capsys):
     assert rows("found/trials-SASRec.csv") == first
     capsys.readouterr()
     assert main(command("SASRec", 3, "found")) == 0
-    assert "SASRec: 2 of 3 trials are done\nSASRec: trial 3 of 3" in capsys.readouterr().out
+    assert "SASRec: 2 of 3 trials are done\nSASRec: trial 3 complete" in capsys.readouterr().out
     table = rows("found/trials-SASRec.csv")
     assert len(table) == 3
     assert all(row in table for row in first)
@@ -201,13 +211,13 @@ def test_a_killed_study_goes_on_and_tries_the_lost_trial_again(here, monkeypatch
     killed = start(4, "SIGKILL", 0, *command("SASRec", 4, "killed"))
     killed.communicate(timeout=300)
     assert killed.returncode == -signal.SIGKILL
-    assert [row["number"] for row in rows("killed/trials-SASRec.csv")] == ["0"]
+    assert [row["number"] for row in rows("killed/trials-SASRec.csv")] == ["1"]
     monkeypatch.setattr(study_module, "GRACE", 1)
     assert main(command("SASRec", 4, "killed")) == 0
     assert main(command("SASRec", 4, "whole")) == 0
     table = rows("killed/trials-SASRec.csv")
     (lost,) = [row for row in table if row["state"] == "killed"]
-    assert (lost["number"], lost["epochs"]) == ("1", "1")
+    assert (lost["number"], lost["epochs"]) == ("2", "1")
     assert tried(table) == tried(rows("whole/trials-SASRec.csv"))
     assert "4 complete, 1 killed; 9 epochs" in Path("killed/trials-SASRec.md").read_text()
 
@@ -224,7 +234,7 @@ def test_a_signal_says_how_to_go_on(here, name, code):
     assert main(arguments) == 0
     assert main(command("SASRec", 3, "whole")) == 0
     table = rows("stopped/trials-SASRec.csv")
-    assert [row["number"] for row in table if row["state"] == "killed"] == ["1"]
+    assert [row["number"] for row in table if row["state"] == "killed"] == ["2"]
     assert tried(table) == tried(rows("whole/trials-SASRec.csv"))
 
 
@@ -236,11 +246,11 @@ def test_two_processes_share_one_study(here):
         for process in both:
             process.kill()
     assert [process.returncode for process in both] == [0, 0], printed
-    shares = [len(re.findall(r"SASRec: trial \d of 5 complete", text)) for text, _ in printed]
+    shares = [len(re.findall(r"SASRec: trial \d complete: ", text)) for text, _ in printed]
     assert sum(shares) == 5
     assert min(shares) >= 1
     table = rows("shared/trials-SASRec.csv")
-    assert sorted(row["number"] for row in table) == ["0", "1", "2", "3", "4"]
+    assert sorted(row["number"] for row in table) == ["1", "2", "3", "4", "5"]
     assert {row["state"] for row in table} == {"complete"}
     assert len({row["learning_rate"] for row in table}) == 5, table
 
