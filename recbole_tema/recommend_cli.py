@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.csv:
             with atomic_write(Path(arguments.csv)) as beside:
                 found.to_csv(beside, index=False)
-            print(f"{len(found):,} recommendations: {arguments.csv}")
+            print(f"recommendations: {len(found):,}, in {arguments.csv}")
         else:
             print(_text(found))
     except (ValueError, OSError, IncompatibleVersionError) as error:

@@ -311,7 +311,8 @@ def test_the_command_prints_titles(tiny_dataset, in_tmp, capsys):
 def test_the_command_writes_all_users(here, tmp_path, capsys):
     path = tmp_path / "top.csv"
     assert main(["out", "--model", "TEMA", "--seed", "1", "--k", "2", "--csv", str(path)]) == 0
-    assert "recommendations" in capsys.readouterr().out
+    # Of each user two items of each domain, as each has at least two that are new.
+    assert capsys.readouterr().out == f"recommendations: {4 * len(here.histories)}, in {path}\n"
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["user_id", "domain", "rank", "item_id", "title"]

@@ -107,7 +107,7 @@ def budget(trials: list[FrozenTrial]) -> str:
     epochs = sum(_epochs(trial) for trial in trials)
     seconds = sum(trial.user_attrs.get(SECONDS, 0) for trial in trials)
     parts = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
-    return f"{parts}; {epochs} epochs in {seconds:.0f} s"
+    return f"{parts}; epochs: {epochs}, in {seconds:.0f} s"
 
 
 def number_of(trial: FrozenTrial) -> int:

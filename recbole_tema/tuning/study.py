@@ -242,7 +242,7 @@ class ModelStudy:
         own = [each for each in self._study.trials if _counts(each)]
         if len(own) >= min(ERRORS, trials) and all(ERROR in each.user_attrs for each in own):
             raise ValueError(
-                f"{self.model}: all of the first {len(own)} trials failed; the last one with "
+                f"{self.model}: no trial succeeded, {len(own)} failed; the last one with "
                 f"{own[-1].user_attrs[ERROR]}. What stands in the space cannot be run; after a "
                 "change of it give another --output"
             )

@@ -192,13 +192,13 @@ class _Tuning:
             leader = f"{_number(best.value)}, trial {number_of(best)}" if best else "none"
             print(
                 f"{self.model}: trial {number_of(trial)} {state_of(trial)}: {metric} "
-                f"{_number(value)} after {trial.user_attrs[EPOCHS]} epochs, "
-                f"{trial.user_attrs[SECONDS]:.0f} s; best so far {leader}; "
-                f"{study.counted()} of {self._trials} trials are done",
+                f"{_number(value)} (epochs: {trial.user_attrs[EPOCHS]}, "
+                f"{trial.user_attrs[SECONDS]:.0f} s); best so far {leader}; "
+                f"trials done: {study.counted()} of {self._trials}",
                 flush=True,
             )
 
-        print(f"{self.model}: {study.counted()} of {self._trials} trials are done", flush=True)
+        print(f"{self.model}: trials done: {study.counted()} of {self._trials}", flush=True)
         study.run(self._trials, self.space.suggest, self._train, after_trial)
         report()
         return best_file(self._folder, self.model) if study.best() else None

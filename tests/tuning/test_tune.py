@@ -79,8 +79,8 @@ def test_two_models_are_tuned_and_the_best_settings_give_their_value_again(
     assert main(command("TEMA,SASRec", 3, "found")) == 0
     printed = capsys.readouterr().out
     told = re.findall(
-        r"(TEMA|SASRec): trial (\d) complete: NDCG@10 (0\.\d{4}) after 2 epochs, \d+ s; best so "
-        r"far (0\.\d{4}), trial (\d); (\d) of 3 trials are done\n",
+        r"(TEMA|SASRec): trial (\d) complete: NDCG@10 (0\.\d{4}) \(epochs: 2, \d+ s\); best "
+        r"so far (0\.\d{4}), trial (\d); trials done: (\d) of 3\n",
         printed,
     )
     assert [each[5] for each in told] == ["1", "2", "3"] * 2
@@ -104,7 +104,7 @@ def test_two_models_are_tuned_and_the_best_settings_give_their_value_again(
         )
         assert printed_of[-1][3:5] == (f"{values[0]:.4f}", table[0]["number"])
         markdown = Path(f"found/trials-{model}.md").read_text(encoding="utf-8")
-        assert "Budget: 3 complete; 6 epochs in " in markdown
+        assert "Budget: 3 complete; epochs: 6, in " in markdown
         assert markdown.count("\n| ") == 5
         assert Path(f"found/history-{model}.png").read_bytes().startswith(b"\x89PNG")
 
@@ -112,7 +112,9 @@ def test_two_models_are_tuned_and_the_best_settings_give_their_value_again(
         text, settings = best.read_text(encoding="utf-8"), yaml.safe_load(best.read_text())
         assert "--tune spaces --trials 3 --output found --epochs=2 " in text
         assert f"# Validation NDCG@10: {values[0]:.6f}, trial {table[0]['number']}, " in text
-        assert re.search(r"# Trials: 3 complete; 6 epochs in .*\n# Tuned: .*\n# Data: \w{64}", text)
+        assert re.search(
+            r"# Trials: 3 complete; epochs: 6, in .*\n# Tuned: .*\n# Data: \w{64}", text
+        )
         assert settings["learning_rate"] == float(table[0]["learning_rate"])
         assert settings["epochs"] == 2
         assert not {"model", "dataset", "gpu_id", "state", "checkpoint_dir"} & set(settings)
@@ -134,7 +136,7 @@ def test_more_trials_go_on_and_the_same_number_does_nothing(here, capsys):
     assert rows("found/trials-SASRec.csv") == first
     capsys.readouterr()
     assert main(command("SASRec", 3, "found")) == 0
-    assert "SASRec: 2 of 3 trials are done\nSASRec: trial 3 complete" in capsys.readouterr().out
+    assert "SASRec: trials done: 2 of 3\nSASRec: trial 3 complete" in capsys.readouterr().out
     table = rows("found/trials-SASRec.csv")
     assert len(table) == 3
     assert all(row in table for row in first)
@@ -219,7 +221,7 @@ def test_a_killed_study_goes_on_and_tries_the_lost_trial_again(here, monkeypatch
     (lost,) = [row for row in table if row["state"] == "killed"]
     assert (lost["number"], lost["epochs"]) == ("2", "1")
     assert tried(table) == tried(rows("whole/trials-SASRec.csv"))
-    assert "4 complete, 1 killed; 9 epochs" in Path("killed/trials-SASRec.md").read_text()
+    assert "4 complete, 1 killed; epochs: 9, " in Path("killed/trials-SASRec.md").read_text()
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
