@@ -11,7 +11,6 @@ from recbole_tema.asked import Asked, seeds_in
 from recbole_tema.comparison import check_all_begun, impossible_rows, train_all
 from recbole_tema.distributed import barrier, from_first, is_first, process_group
 from recbole_tema.outcome import Outcome
-from recbole_tema.registry import MODELS
 from recbole_tema.report import (
     Table,
     in_one_order,
@@ -77,7 +76,6 @@ def _prepare(asked: Asked, folder: Path) -> dict[str, _Prepared]:
     comparisons = {dataset: asked.comparison(dataset) for dataset in asked.datasets}
     topk: dict[str, Any] = {}
     for dataset, comparison in comparisons.items():
-        _refuse_unknown_settings(asked, comparison)
         check_alike(comparison.configs, seeds_given=asked.seeds is not None)
         topk[dataset] = next(iter(comparison.configs.values()))["topk"]
         if topk[dataset] != topk[asked.datasets[0]]:
@@ -120,21 +118,6 @@ def _prepare(asked: Asked, folder: Path) -> dict[str, _Prepared]:
             alone,
         )
     return prepared
-
-
-def _refuse_unknown_settings(asked: Asked, comparison: Comparison) -> None:
-    """Raise ValueError for a setting given to all rows that no model of ours has.
-
-    Beside a model of RecBole's nothing is said here: some read more than their property files have.
-    """
-    configs = list(comparison.configs.values())
-    if all(config["model"] in MODELS for config in configs):
-        unknown = [config.unknown_keys() for config in configs]
-        of_others = set.union(*(config.keys_of_others() for config in configs))
-        for key in asked.settings:
-            if key not in of_others and all(key in each for each in unknown):
-                names = ", ".join(dict.fromkeys(str(config["model"]) for config in configs))
-                raise ValueError(f"{key}: no setting of {names}{unknown[0][key]}")
 
 
 def _train_and_report(prepared: _Prepared) -> tuple[dict[str, Any], Outcome]:

@@ -216,19 +216,19 @@ def test_a_library_call_gets_a_keyboard_interrupt_and_keeps_its_handlers(folder,
 
     def interrupt(*arguments):
         handlers.append((signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)))
-        Path("mine/UNFINISHED.txt").touch()
+        Path("called/UNFINISHED.txt").touch()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(comparison, "train_and_rank", interrupt)
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt, match=r"output='mine', resume=True"):
-        run_recbole_tema("Pop", "tiny", config_dict={"gpu_id": ""}, output="mine")
+    with pytest.raises(KeyboardInterrupt, match=r"output='called', resume=True"):
+        run_recbole_tema("Pop", "tiny", config_dict={"gpu_id": ""}, output="called")
     assert handlers == [before]
 
 
 def test_off_the_main_thread_no_signal_is_handled(folder):
     status = []
-    thread = threading.Thread(target=lambda: status.append(main([*ARGUMENTS, "--output", "whole"])))
+    thread = threading.Thread(target=lambda: status.append(main([*ARGUMENTS, "--output", "aside"])))
     thread.start()
     thread.join()
     assert status == [0]
