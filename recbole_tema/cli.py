@@ -33,7 +33,7 @@ Those that are used most, with the defaults for TEMA (ml-100k has fewer epochs a
   --stopping_step=10        ends training after so many validations in a row without a better one
   --max_train_seconds=None  no epoch starts after so many seconds; None: no limit
   --learning_rate=0.002     each model has its own
-  --train_batch_size=64     training events at once; each model has its own
+  --train_batch_size=64     rows at once: whole histories for our models; each model has its own
   --seed=2020               of one training; --seeds 1,2,3: of several
   --text_features=None      llm: the text vectors of NAME.text_llm.safetensors in place of
                             NAME.text.safetensors
@@ -106,8 +106,8 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--output",
         metavar="DIR",
-        help="folder for metrics, ranks, tables, pictures and checkpoints; default: a new one "
-        "below results/",
+        help="folder for metrics, ranks, tables, pictures and checkpoints; results in it are not "
+        "written over; default: a new one below results/",
     )
     add(
         "--resume",
