@@ -1,6 +1,7 @@
 """What a run was asked for, by arguments and property files: rows, data sets, settings, seeds."""
 
 import contextlib
+import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,9 +97,11 @@ class Asked:
             else [f"sweep-{key}" for key in self.sweep or ()]
         )
         names = [file_name_of(row.label) for row in self.rows]
-        # Two runs may begin in the same second.
+        # Two runs may begin in the same second, in two processes or in one after the other.
         unique = f"{get_local_time()}-{os.getpid()}"
-        return Path("results") / "-".join([*self.datasets, *names, *kind, unique])
+        first = Path("results") / "-".join([*self.datasets, *names, *kind, unique])
+        more = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+        return next(folder for folder in itertools.chain([first], more) if not folder.exists())
 
     def folders(self, folder: Path) -> dict[str, Path]:
         """Where those of each data set go: into ``folder``, or below it where there are several."""
@@ -150,7 +153,7 @@ def settings_in(files: list[str]) -> dict[str, Any]:
     """What property files say, later ones over earlier ones; TEMAConfig reports broken ones.
 
     Raises:
-        OSError: naming one that cannot be read.
+        OSError, ValueError: naming one that cannot be read.
     """
     settings: dict[str, Any] = {}
     for file in files:
@@ -159,6 +162,8 @@ def settings_in(files: list[str]) -> dict[str, Any]:
         except OSError as error:
             why = f"this file cannot be read ({error.strerror})"
             raise type(error)(f"--config_files {file}: {why}") from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"--config_files {file}: not in UTF-8 ({error.reason})") from error
         with contextlib.suppress(yaml.YAMLError):
             content = yaml.safe_load(text)
             settings.update(content if isinstance(content, dict) else {})

@@ -113,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
         "--resume",
         action="store_true",
         help="go on with the run in --output DIR that was stopped or killed, bit for bit as if it "
-        "had not been; everything else has to be as it was",
+        "had not been; everything else has to be as it was, but models and seeds may be added",
     )
     add(
         "--tune",

@@ -66,7 +66,7 @@ def run_recbole_tema(
 
     Raises:
         ValueError: settings that are wrong, no model that can be run on this data set (also
-            FormatError), an unfinished run in ``output``, or one that cannot be gone on with.
+            FormatError), a run in ``output``, finished or not, or one that cannot be gone on with.
         OSError: a file could not be read or written.
         RunStopped: a KeyboardInterrupt that names the folder to go on in.
     """

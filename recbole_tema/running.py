@@ -20,6 +20,7 @@ from recbole_tema.report import (
     write_comparison_plot,
     write_tables,
 )
+from recbole_tema.report.results import METRICS_FILE
 from recbole_tema.rows import check_alike
 from recbole_tema.rows.comparison import Comparison
 from recbole_tema.training.resume import RunCheckpoints
@@ -85,19 +86,25 @@ def _prepare(asked: Asked, folder: Path) -> dict[str, _Prepared]:
             )
     folders = asked.folders(folder)
     checkpoints = {name: RunCheckpoints(folders[name], asked.checkpoint_dir) for name in folders}
+    _refuse_other_tables(asked, folder)
     begun = [name for name in folders if checkpoints[name].can_go_on()]
+    # Where none was begun, the first one says so.
+    resumed = {name: asked.resume and (name in begun or not begun) for name in comparisons}
+    seeds_of = {
+        name: asked.seeds or seeds_in(next(iter(each.configs.values()))["seed"])
+        for name, each in comparisons.items()
+    }
+    # Of one that is not finished first, as its error says how to go on.
+    for name in sorted(comparisons, key=lambda name: not checkpoints[name].unfinished.exists()):
+        runs = [(label, seed) for label in comparisons[name].configs for seed in seeds_of[name]]
+        checkpoints[name].check(runs, resumed[name])
     prepared = {}
     for dataset, comparison in comparisons.items():
-        configs = comparison.configs
-        seeds = asked.seeds or seeds_in(next(iter(configs.values()))["seed"])
-        # Where none was begun, the first one says so.
-        resume = asked.resume and (dataset in begun or not begun)
+        configs, seeds, resume = comparison.configs, seeds_of[dataset], resumed[dataset]
         for config in configs.values():
             # Else RecBole's trainers make saved/.
             config["checkpoint_dir"] = str(checkpoints[dataset].folder)
-        runs = [(label, seed) for label in configs for seed in seeds]
-        checkpoints[dataset].check(runs, resume)
-        alone = len(runs) == len(comparisons) == 1
+        alone = len(configs) * len(seeds) == len(comparisons) == 1
         left_out: dict[str, str] = {}
         try:
             if not alone:
@@ -118,6 +125,20 @@ def _prepare(asked: Asked, folder: Path) -> dict[str, _Prepared]:
             alone,
         )
     return prepared
+
+
+def _refuse_other_tables(asked: Asked, folder: Path) -> None:
+    """Raise ValueError where tables in ``folder`` would be written over by those of other data."""
+    one = (folder / METRICS_FILE).exists()
+    several = not one and any(folder.glob("table_*"))
+    together = len(asked.datasets) > 1
+    if (one and together) or (several and not (together and asked.resume)):
+        data = "one data set" if one else "several data sets"
+        go_on = "go on with it by the same command with --resume; " if several else ""
+        raise ValueError(
+            f"{folder} holds the results of a run on {data}. Start another one with another "
+            f"--output; {go_on}or delete {folder} to give it up"
+        )
 
 
 def _train_and_report(prepared: _Prepared) -> tuple[dict[str, Any], Outcome]:

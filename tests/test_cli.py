@@ -384,10 +384,21 @@ def test_a_built_in_data_set_that_another_process_made_meanwhile(tiny, monkeypat
         asked.config_of("TEMA", "tiny", None, {"data_path": str(folder.parent)})
 
 
-def test_runs_of_one_second_do_not_share_a_folder(monkeypatch):
+def test_runs_of_one_second_do_not_share_a_folder(in_tmp, monkeypatch):
     monkeypatch.setattr(asked, "get_local_time", lambda: "Nov-29-2026_13-48-31")
     folders = []
     for number in (7, 8):
         monkeypatch.setattr(os, "getpid", lambda number=number: number)
         folders.append(str(asked.Asked.of("TEMA", "tiny").folder()))
     assert folders == [f"results/tiny-TEMA-Nov-29-2026_13-48-31-{number}" for number in (7, 8)]
+
+
+def test_nor_do_two_of_one_process(in_tmp, monkeypatch):
+    monkeypatch.setattr(asked, "get_local_time", lambda: "Nov-29-2026_13-48-31")
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    folders = []
+    for _ in range(3):
+        folders.append(asked.Asked.of("TEMA", "tiny").folder())
+        folders[-1].mkdir(parents=True)
+    names = [f"tiny-TEMA-Nov-29-2026_13-48-31-7{more}" for more in ("", "-2", "-3")]
+    assert [folder.name for folder in folders] == names

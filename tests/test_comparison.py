@@ -132,6 +132,21 @@ def test_results_are_not_written_over(tiny, capsys):
     assert contents("out") == before
     assert main([*asked[:-5], "Pop,SASRec", *asked[-4:], "--resume"]) == 0
     assert [*read_metrics(Path("out/metrics.json"))] == ["Pop", "SASRec"]
+    capsys.readouterr()
+    shutil.rmtree("out/checkpoints")
+    assert main(asked) == 2
+    assert "Start another one with another --output; or delete out" in capsys.readouterr().err
+    assert main([*asked, "--resume"]) == 2
+    assert "or another one" in capsys.readouterr().err
+
+
+def test_a_run_that_is_given_up_can_be_started_anew(tiny):
+    asked = [*QUICK, "--model", "Pop", "--seeds", "1", "--output", "out"]
+    assert main(asked) == 0
+    Path("out/UNFINISHED.txt").write_text("Pop-1\n", encoding="utf-8")  # stopped at another row
+    assert main(asked) == 2
+    shutil.rmtree("out/checkpoints")
+    assert main(asked) == 0
 
 
 def test_runs_made_apart_are_put_together(tiny):

@@ -100,6 +100,37 @@ def test_domains_of_other_names_stand_as_they_are(tiny, tiny_dataset):
     assert list(domains) == ["food", "tiny: kitchen", "arts", "other: kitchen"]
 
 
+@pytest.mark.parametrize("then", ["tiny", "tiny,split"])
+def test_tables_of_several_are_not_written_over(split, trained, capsys, then):
+    assert main([*BOTH, "--model", "Pop", "--output", "out"]) == 0
+    before = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
+    trained.clear()
+    assert main([*on(then), "--model", "Pop", "--output", "out"]) == 2
+    assert "out holds the results of a run on several data sets. " in capsys.readouterr().err
+    assert trained == []
+    after = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
+    assert after == before
+    assert main([*BOTH, "--model", "Pop,ItemKNN", "--output", "out", "--resume"]) == 0
+
+
+def test_results_of_one_are_not_written_over_by_tables_of_several(split, trained, capsys):
+    assert main([*on("tiny"), "--model", "Pop", "--output", "out"]) == 0
+    trained.clear()
+    for more in ([], ["--resume"]):
+        assert main([*BOTH, "--model", "Pop", "--output", "out", *more]) == 2
+        assert "out holds the results of a run on one data set. " in capsys.readouterr().err
+    assert trained == []
+
+
+def test_of_several_the_unfinished_one_is_told_of(split, capsys):
+    assert main([*on("tiny"), "--model", "Pop", "--output", "out/tiny"]) == 0
+    Path("out/split/checkpoints").mkdir(parents=True)
+    Path("out/split/checkpoints/Pop-2020-last.pth").write_bytes(b"hours of work")
+    Path("out/split/UNFINISHED.txt").write_text("Pop-2020\n", encoding="utf-8")
+    assert main([*BOTH, "--model", "Pop", "--output", "out"]) == 2
+    assert "out/split holds a run that is not finished" in capsys.readouterr().err
+
+
 def test_a_stop_in_the_second_goes_on_there(split, monkeypatch, capsys):
     asked = [*BOTH, "--model", "Pop,TEMA"]
     assert main([*asked, "--output", "whole"]) == 0

@@ -4,25 +4,34 @@ import logging
 
 import pytest
 
+from tests.conftest import root_logger_kept
+
 FROM_OUTSIDE = logging.NullHandler()
 
 
-@pytest.fixture(scope="module")
-def set_up_by_a_module() -> None:
-    logging.getLogger().setLevel(logging.DEBUG)
+def set_up() -> None:
+    logging.getLogger().setLevel(logging.DEBUG - 1)
     logging.getLogger().addHandler(FROM_OUTSIDE)
+
+
+def was_set_up() -> bool:
+    root = logging.getLogger()
+    return root.level == logging.DEBUG - 1 or FROM_OUTSIDE in root.handlers
+
+
+@pytest.fixture(scope="module")
+def set_up_by_a_module() -> bool:
+    set_up()
+    return was_set_up()
 
 
 def test_a_modules_fixture_leaves_the_root_logger_alone(set_up_by_a_module) -> None:
-    assert logging.getLogger().level == logging.WARNING
-    assert FROM_OUTSIDE not in logging.getLogger().handlers
+    assert set_up_by_a_module
+    assert not was_set_up()
 
 
-def test_a_test_may_set_it() -> None:
-    logging.getLogger().setLevel(logging.DEBUG)
-    logging.getLogger().addHandler(FROM_OUTSIDE)
-
-
-def test_and_it_is_set_back() -> None:
-    assert logging.getLogger().level == logging.WARNING
-    assert FROM_OUTSIDE not in logging.getLogger().handlers
+def test_what_sets_it_is_undone() -> None:
+    with root_logger_kept():
+        set_up()
+        assert was_set_up()
+    assert not was_set_up()

@@ -99,13 +99,19 @@ def fetch_images(
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Two runs would write each over the other's index; one that is killed lets go."""
+    lock = FileLock(folder / LOCK)
     try:
-        with FileLock(folder / LOCK, blocking=False):
-            yield
+        lock.acquire(blocking=False)
     except Timeout:
         raise FormatError(
             f"{folder}: another command is fetching images into it; wait until it has ended"
         ) from None
+    except OSError:
+        pass  # a file system without locks: nothing can be told of others
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _fetch(run: Fetched, wanted: Mapping[str, str], settings: Settings, retry_failed: bool) -> None:

@@ -53,7 +53,7 @@ def rows_of(models: str | Sequence[str]) -> list[Row]:
             told apart.
     """
     listed = models.split(",") if isinstance(models, str) else models
-    texts = [text.strip() for text in listed]
+    texts = [str(text).strip() for text in listed]
     if not texts or not all(texts) or len(set(texts)) < len(texts):
         raise ValueError(
             "model: expected different names, none of them empty, such as TEMA,SASRec or "

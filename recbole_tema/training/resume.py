@@ -102,6 +102,7 @@ class RunCheckpoints:
                 ``resume`` is True and the folder holds no run, or one of other rows or seeds.
         """
         self._wanted = wanted
+        has_results = (self.output / METRICS_FILE).exists()
         found = {path.name.removesuffix(_LAST) for path in self.folder.glob(f"[!.]*{_LAST}")}
         if self.unfinished.exists():
             # What an earlier, finished run of this folder left is no part of it.
@@ -113,17 +114,22 @@ class RunCheckpoints:
                     "command with --resume (run_recbole_tema: resume=True); or start another one "
                     f"with another --output; or delete {self.folder} to give it up"
                 )
-            if (self.output / METRICS_FILE).exists():
+            if has_results and not self.unfinished.exists():
+                add = (
+                    "or add models or seeds to this one: all of them with --resume "
+                    "(run_recbole_tema: resume=True); "
+                )
                 raise ValueError(
                     f"{self.output} holds the results of a run. Start another one with another "
-                    "--output; or add models or seeds to this one: all of them with --resume "
-                    f"(run_recbole_tema: resume=True); or delete {self.output} to give it up"
+                    f"--output; {add if self.can_go_on() else ''}or delete {self.output} to give "
+                    "it up"
                 )
             return
         if not self.can_go_on():
+            start_anew = "another one" if has_results else "leave --resume out"
             raise ValueError(
                 f"{self.output}: nothing to resume, there is no checkpoint in {self.folder}; give "
-                "the --output of the run that was stopped, or leave --resume out"
+                f"the --output of the run that was stopped, or {start_anew}"
             )
         if others := sorted(found - {_stem(label, seed) for label, seed in wanted}):
             raise ValueError(

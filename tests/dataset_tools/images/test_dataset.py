@@ -1,5 +1,7 @@
 """Fetching from a real server on this machine."""
 
+import errno
+import fcntl
 import hashlib
 import itertools
 import re
@@ -74,6 +76,15 @@ def test_one_run_at_a_time_in_a_folder(site: Site, dataset) -> None:
     assert site.asked == {"/a": 1}
     assert [*read_index(files.images)] == ["A"]
     assert [*fetch(files).there] == ["A"]
+
+
+def test_a_file_system_without_locks_does(site: Site, dataset, monkeypatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    site.pages = {"/a": picture()}
+    assert len(fetch(dataset({"A": site.url("/a")})).stored) == 1
 
 
 def test_an_item_with_another_url_gets_another_image(site: Site, dataset) -> None:
