@@ -282,7 +282,8 @@ class CrossDomainDataset(SequentialDataset):
         features = [self.files.features(kind) for kind in FEATURE_KINDS]
         if name := self.config["text_features"]:
             features.append(self.files.features("text", name))
-        paths = [*table_files(self.files), *features, self.files.tags, self.files.graph]
+        tables = table_files(self.files, self.config["additional_feat_suffix"] or ())
+        paths = [*tables, *features, self.files.tags, self.files.graph]
         return sha256_of_files(path for path in paths if path.is_file())
 
     def checksums(self) -> dict[str, str]:
@@ -295,7 +296,8 @@ class CrossDomainDataset(SequentialDataset):
             "graph": [self.files.graph],
         }
         kinds = getattr(self.config.model_class, "reads_files", ())
-        paths = [*table_files(self.files), *(path for kind in kinds for path in read[kind])]
+        tables = table_files(self.files, self.config["additional_feat_suffix"] or ())
+        paths = [*tables, *(path for kind in kinds for path in read[kind])]
         return {path.name: sha256_of_file(path) for path in paths if path.is_file()}
 
     def _sorted_histories(self) -> Histories:

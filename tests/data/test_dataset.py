@@ -507,12 +507,27 @@ def test_checksums_are_of_what_the_model_reads(tiny_dataset, load, model, settin
     assert found == by_hand
 
 
+def test_additional_features_count_too(tiny_dataset, load):
+    tiny = tiny_dataset()
+    path = tiny.files.folder / "tiny.emb"
+    path.write_text("eid:token\tvector:float_seq\nf1\t0.5 1\n", encoding="utf-8")
+    settings = {
+        "additional_feat_suffix": ["emb"],
+        "load_col": {**load(tiny).config["load_col"], "emb": ["eid", "vector"]},
+    }
+    dataset, plain = load(tiny, **settings), load(tiny)
+    assert dataset.checksums().keys() - plain.checksums().keys() == {"tiny.emb"}
+    before = dataset.checksum()
+    path.write_text("eid:token\tvector:float_seq\nf1\t0.5 2\n", encoding="utf-8")
+    assert dataset.checksum() != before
+
+
 class _Only:
     """As much of a data set as its checksum needs, so that broken files need not load."""
 
     def __init__(self, files):
         self.files = files
-        self.config = {"text_features": None}
+        self.config = {"text_features": None, "additional_feat_suffix": None}
 
 
 @pytest.mark.parametrize("key", ["item_inter_num_interval", "rm_dup_inter"])
