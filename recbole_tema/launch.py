@@ -34,7 +34,7 @@ _KINDS: dict[str, type[Exception]] = {"ValueError": ValueError, "OSError": OSErr
 
 
 class Outcome(NamedTuple):
-    """What a process hands over: its result, or the kind, text and trace of its error."""
+    """What a process hands over: its result, or the kind, arguments and trace of its error."""
 
     at: float  # time.monotonic(), which all processes of a machine share
     fine: bool
@@ -189,8 +189,8 @@ def _failure(
     signal_name = getattr(error, "signal_name", None)
     failures = [outcome for outcome in received if not outcome.fine]
     if failures and not signal_name:
-        kind, text, trace = min(failures, key=lambda outcome: outcome.at).what
-        failure = _KINDS.get(kind, RuntimeError)(text)
+        kind, parts, trace = min(failures, key=lambda outcome: outcome.at).what
+        failure = _KINDS.get(kind, RuntimeError)(*parts)
         failure.add_note(trace)
         return failure
     number = settings.group_offset + error.error_index
@@ -246,7 +246,10 @@ def _one_process(
             writers[number].send(Outcome(time.monotonic(), True, result))
     except Exception as error:
         kind = next((name for name, each in _KINDS.items() if isinstance(error, each)), "")
-        text = str(error) if kind else f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.errno is not None:
+            parts: tuple[Any, ...] = (error.errno, error.strerror, error.filename)
+        else:
+            parts = (str(error) if kind else f"{type(error).__name__}: {error}",)
         trace = f"in process {settings.group_offset + number}:\n{traceback.format_exc()}"
-        writers[number].send(Outcome(time.monotonic(), False, (kind, text, trace)))
+        writers[number].send(Outcome(time.monotonic(), False, (kind, parts, trace)))
         raise

@@ -1,5 +1,6 @@
 """Settings of several processes, and what becomes of one that fails."""
 
+import errno
 import os
 import signal
 import socket
@@ -84,6 +85,16 @@ def test_a_failing_process_ends_all_with_its_error(tmp_path):
     (note,) = failure.value.__notes__
     assert note.startswith("in process 1:")
     assert "fail_in_the_second" in note
+
+
+def read_what_is_not_there() -> None:
+    Path("/nowhere/at/all").read_bytes()
+
+
+def test_an_error_of_the_system_keeps_its_file():
+    with pytest.raises(FileNotFoundError) as failure:
+        in_processes(ProcessSettings(2, 2), read_what_is_not_there)
+    assert (failure.value.errno, failure.value.filename) == (errno.ENOENT, "/nowhere/at/all")
 
 
 def kill_the_second() -> None:
