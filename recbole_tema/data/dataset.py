@@ -91,7 +91,9 @@ class CrossDomainDataset(SequentialDataset):
         # What a subclass prepares may be something else.
         kept = type(self) is CrossDomainDataset and can_be_kept(self.config)
         self._cache_folder = cache_folder(self.config, self.files) if kept else None
-        entry = self._cache_entry("data", settings_of(self.config), table_files(self.files))
+        entry = self._cache_entry(
+            "data", settings_of(self.config), table_files(self.files, self.config)
+        )
         content = entry.read() if entry else None
         if content is None:
             super()._from_scratch()
@@ -282,8 +284,12 @@ class CrossDomainDataset(SequentialDataset):
         features = [self.files.features(kind) for kind in FEATURE_KINDS]
         if name := self.config["text_features"]:
             features.append(self.files.features("text", name))
-        tables = table_files(self.files, self.config["additional_feat_suffix"] or ())
-        paths = [*tables, *features, self.files.tags, self.files.graph]
+        paths = [
+            *table_files(self.files, self.config),
+            *features,
+            self.files.tags,
+            self.files.graph,
+        ]
         return sha256_of_files(path for path in paths if path.is_file())
 
     def checksums(self) -> dict[str, str]:
@@ -296,8 +302,8 @@ class CrossDomainDataset(SequentialDataset):
             "graph": [self.files.graph],
         }
         kinds = getattr(self.config.model_class, "reads_files", ())
-        tables = table_files(self.files, self.config["additional_feat_suffix"] or ())
-        paths = [*tables, *(path for kind in kinds for path in read[kind])]
+        more = [path for kind in kinds for path in read[kind]]
+        paths = [*table_files(self.files, self.config), *more]
         return {path.name: sha256_of_file(path) for path in paths if path.is_file()}
 
     def _sorted_histories(self) -> Histories:

@@ -1,6 +1,5 @@
 """What is read of a data set beside RecBole's own ways: its files and histories that come split."""
 
-from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -18,11 +17,12 @@ ANY_NUMBER = "[0,inf)"
 FILTERS = ("rm_dup_inter", "val_interval", "user_inter_num_interval", "item_inter_num_interval")
 
 
-def table_files(files: DatasetFiles, more: Sequence[str] = ()) -> list[Path]:
+def table_files(files: DatasetFiles, config: Config) -> list[Path]:
     """The atomic files that there may be: interactions or split histories, items, users.
 
-    And those of the suffixes ``more``, RecBole's ``additional_feat_suffix``.
+    And those of RecBole's ``additional_feat_suffix``.
     """
+    more = config["additional_feat_suffix"] or ()
     splits = [files.split_inter(split) for split in SPLITS]
     others = [files.folder / f"{files.name}.{suffix}" for suffix in ("user", *more)]
     return [files.inter, *splits, files.items, *others]
